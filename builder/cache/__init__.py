@@ -1,0 +1,1 @@
+"""Layers and bases that were made before."""

@@ -1,0 +1,1 @@
+"""The Dockerfile front end: text to syntax tree to stage graph."""

@@ -1,0 +1,1 @@
+"""The build itself: plan, stages, instructions, export."""

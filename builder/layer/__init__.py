@@ -1,0 +1,1 @@
+"""Filesystem entries and the tar layers that carry them."""

@@ -1,0 +1,1 @@
+"""Images from and to OCI-distribution registries."""

@@ -1,0 +1,1 @@
+"""A stage's root filesystem, as metadata and as real files."""

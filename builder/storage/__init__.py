@@ -1,0 +1,1 @@
+"""Blobs by digest and the on-disk forms of images."""
