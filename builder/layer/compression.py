@@ -1,0 +1,230 @@
+"""Compression of layers: gzip by ISA-L (zlib where its own bytes are asked for), zstd, and their detection."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from builder.digest import Readable
+from builder.errors import LayerError, UsageError
+
+Algorithm = Literal["gzip", "zstd", "none"]
+_OUTPUT = 4 << 20
+_GZIP_WINDOW = 31  # zlib's 15 bits of window, and 16 for a gzip header without a time stamp
+_XZ, _BZIP2, _ZSTD, _GZIP = b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
+_DEFAULT_LEVEL = {"gzip": 1, "zstd": 3}
+_LEVELS = {"gzip": range(10), "zstd": range(1, 23)}
+
+
+class Compressor(Protocol):
+    """The compressors of zlib, isal and zstandard."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+class _Store:
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+def compressor(algorithm: Algorithm, level: int = -1, *, deterministic: bool = False) -> Compressor:
+    """A new compressor.
+
+    Args:
+        level: -1 for the default; gzip 0 to 9 (7 to 9 by zlib, the others by ISA-L's three), zstd 1 to 22.
+        deterministic: the bytes depend on the input alone; ISA-L's may depend on the processor.
+
+    Raises:
+        UsageError: a level that the algorithm does not have.
+    """
+    if algorithm == "none":
+        return _Store()
+    if level != -1 and level not in _LEVELS[algorithm]:
+        allowed = _LEVELS[algorithm]
+        raise UsageError(f"--compression-level {level} is not a level of {algorithm} ({allowed[0]} to {allowed[-1]})")
+    level = _DEFAULT_LEVEL[algorithm] if level == -1 else level
+    if algorithm == "zstd":
+        return _zstd(level)
+    if level == 0 or level >= 7 or deterministic:
+        return zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+    from isal import isal_zlib
+
+    compressing: Compressor = isal_zlib.compressobj(min(3, (level + 1) // 2 or 1), isal_zlib.DEFLATED, _GZIP_WINDOW)
+    return compressing
+
+
+def _zstd(level: int) -> Compressor:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=level, threads=-1, write_checksum=False).compressobj()
+
+
+def detect(head: bytes) -> str | None:
+    """The name of the compression that `head`, the first bytes of a file, begins with; None for none known."""
+    for magic, name in ((_GZIP, "gzip"), (_ZSTD, "zstd"), (_XZ, "xz"), (_BZIP2, "bzip2")):
+        if head.startswith(magic):
+            return name
+    return None
+
+
+def decompressed(stream: Readable, what: str) -> Readable:
+    """`stream` without its compression, which is told by its first bytes; nothing else is assumed about them.
+
+    Reads of the result raise LayerError for damaged or truncated data. Does not close the stream.
+    """
+    head = b""
+    while len(head) < 6 and (more := stream.read(6 - len(head))):
+        head += more
+    rest = _Prefixed(head, stream)
+    name = detect(head)
+    if name is None:
+        return rest
+    return Decompressor(rest, _DECOMPRESSORS[name], f"{what} ({name})")
+
+
+class _Prefixed:
+    def __init__(self, head: bytes, stream: Readable) -> None:
+        self._head, self._stream = head, stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._head and size != 0:
+            head, self._head = self._head, b""
+            if 0 <= size < len(head):
+                head, self._head = head[:size], head[size:]
+            return head if size >= 0 else head + self._stream.read()
+        return self._stream.read(size)
+
+
+class _Decompress(Protocol):
+    """One frame or gzip member; bz2's, lzma's and (adapted) zlib's decompressors."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Gunzip:
+    """isal's decompressor with the interface of bz2's."""
+
+    def __init__(self) -> None:
+        from isal import isal_zlib
+
+        self._inner = isal_zlib.decompressobj(_GZIP_WINDOW)
+        self.error = isal_zlib.error
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inner.eof)
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._inner.unused_data)
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        output: bytes = self._inner.decompress(self._inner.unconsumed_tail + data, max(max_length, 0))
+        return output
+
+
+class _Unzstd:
+    """zstandard's decompressor with the interface of bz2's; it bounds its output by its input's blocks."""
+
+    needs_input = True
+
+    def __init__(self) -> None:
+        import zstandard
+
+        self._inner = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        return self._inner.decompress(data)
+
+
+_DECOMPRESSORS: dict[str, Callable[[], _Decompress]] = {
+    "gzip": _Gunzip,
+    "zstd": _Unzstd,
+    "xz": lzma.LZMADecompressor,
+    "bzip2": bz2.BZ2Decompressor,
+}
+
+
+class Decompressor:
+    """A reader of concatenated compressed members (gzip, bzip2 and xz files may be such; zstd frames too)."""
+
+    def __init__(self, stream: Readable, new: Callable[[], _Decompress], what: str) -> None:
+        self._stream, self._new, self._what = stream, new, what
+        self._inner: _Decompress | None = new()
+        self._input = b""
+        self._output = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_OUTPUT), b""))
+        while not self._output and self._inner is not None:
+            self._output = self._more()
+        if size >= len(self._output):
+            chunk, self._output = self._output, b""
+            return chunk
+        chunk, self._output = self._output[:size], self._output[size:]
+        return chunk
+
+    def _more(self) -> bytes:
+        """Some output, b"" if there is none yet; the inner decompressor is None once all is read."""
+        inner = self._inner
+        assert inner is not None
+        if inner.eof:
+            return self._next_member(inner)
+        data = self._input
+        if not data and inner.needs_input:
+            data = self._stream.read(1 << 18)
+            if not data:
+                raise LayerError(f"{self._what} is cut off")
+        self._input = b""
+        try:
+            return inner.decompress(data, _OUTPUT)
+        except Exception as error:  # each library has an error class of its own
+            if isinstance(error, MemoryError):
+                raise
+            raise LayerError(f"{self._what} is damaged: {error}") from None
+
+    def _next_member(self, ended: _Decompress) -> bytes:
+        self._input = ended.unused_data
+        # Zeros may follow the last member (tar's own padding of tapes).
+        while not self._input.strip(b"\0"):
+            self._input = self._stream.read(1 << 18)
+            if not self._input:
+                self._inner = None
+                return b""
+        if detect(self._input[:6].ljust(6)) is None:
+            self._inner = None
+            while self._stream.read(1 << 18):
+                pass
+            return b""
+        self._inner = self._new()
+        return b""
