@@ -49,8 +49,8 @@ def write_layer(
     1 MiB. Memory does not grow with the size of files.
 
     Raises:
-        ContextError: a file became shorter or longer, or vanished, while it was read.
-        OSError: from reading a content or from `sink`.
+        ContextError: a file cannot be read, or became shorter or longer, or vanished, while it was.
+        OSError, StorageError: from `sink`.
     """
     packing = compressor(algorithm, level, deterministic=deterministic)
     tar = hashlib.sha256()
@@ -115,6 +115,8 @@ def _data(path: str, entry: Entry) -> Iterator[bytes]:
             grown = not left and stream.read(1)
     except FileNotFoundError:
         raise ContextError(f"/{path} vanished while it was copied") from None
+    except OSError as error:
+        raise ContextError(f"cannot read what becomes /{path}: {error.strerror}") from None
     if left or grown:
         raise ContextError(
             f"/{path} changed while it was copied", hint="let nothing write to the context during a build"

@@ -1,0 +1,63 @@
+"""What the stages of one build share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from builder.dockerfile.stages import StageBase
+from builder.engine.bases import Bases
+from builder.engine.layers import Layer, Packer
+from builder.engine.plan import Plan
+from builder.engine.request import BuildRequest
+from builder.engine.services import Services
+from builder.engine.stage import Stage
+from builder.engine.steps import Steps
+from builder.image.platform import Platform
+from builder.rootfs.disk_tree import DiskTree
+from builder.rootfs.tree import SourceTree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildState:
+    """One build on its way.
+
+    Attributes:
+        created: of all that is new, seconds since the epoch.
+        results: the stages by index, once they are complete.
+        working: held while an instruction is at work, so that no more are than there are processors.
+        context_lock: held while `context` is used; it remembers what it has seen.
+        finished: told of every layer of the exported image as soon as it is written.
+    """
+
+    request: BuildRequest
+    services: Services
+    plan: Plan
+    bases: Bases
+    packer: Packer
+    steps: Steps
+    created: int
+    context: DiskTree
+    finished: Callable[[Layer], None]
+    results: dict[int, Future[Stage]]
+    working: threading.Semaphore
+    context_lock: threading.Lock = field(default_factory=threading.Lock)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def time(self) -> int | None:
+        """SOURCE_DATE_EPOCH: the mtime of what COPY, ADD and WORKDIR make; None if it is not set."""
+        return self.request.format.epoch
+
+    def source(self, name: str, platform: Platform) -> SourceTree:
+        """The tree that ``--from=name`` means; waits until the stage is complete. Raises what its build raised."""
+        found = self.plan.graph.source(name)
+        if isinstance(found, StageBase):
+            return self.results[found.index].result().fork_tree()
+        if found.name == "scratch":
+            from builder.rootfs.tree import FileTree
+
+            return FileTree()
+        return self.bases.image(found.name, platform).tree()

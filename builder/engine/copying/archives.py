@@ -1,0 +1,101 @@
+"""ADD of local tar archives: told by their content, unpacked into the tree."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.engine.copying.copier import Copier
+from builder.errors import LayerError
+from builder.layer.compression import decompressed, detect
+from builder.layer.entry import Content, Entry, FileContent, Kind, Member
+from builder.layer.paths import join, split
+from builder.layer.tar_reader import BLOCK, TarReader, checksum_fits
+from builder.rootfs.directory import write_all
+from builder.rootfs.tree import FileTree
+from builder.storage.failure import explained
+
+
+def is_archive(content: Content) -> bool:
+    """Whether the bytes are a tar, plain or compressed by gzip, bzip2, xz or zstd, that begins well."""
+    with content.open() as stream:
+        head = stream.read(6)
+    with content.open() as stream:
+        try:
+            readable = decompressed(stream, "archive") if detect(head) else stream
+            block = b""
+            while len(block) < BLOCK and (more := readable.read(BLOCK - len(block))):
+                block += more
+        except LayerError:
+            return False
+    return len(block) == BLOCK and any(block) and checksum_fits(block)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacking:
+    """How an archive is unpacked.
+
+    Attributes:
+        owner: of every entry; None keeps the archive's.
+        time: mtime of every entry; None keeps the archive's.
+        scratch: where the bytes of files are kept until the layer is written.
+    """
+
+    owner: tuple[int, int] | None
+    time: int | None
+    scratch: Path
+
+
+def unpack(content: Content, what: str, copier: Copier, tree: FileTree, target: str, how: Unpacking) -> None:
+    """Unpack an archive below the directory `target`, whose own metadata its ``.`` entry does not touch.
+
+    Links of the tree are followed inside it; an entry replaces what is there unless both are directories.
+    Raises LayerError for an archive that is damaged or leads out of its root.
+    """
+    with content.open() as stream:
+        for member in TarReader(decompressed(stream, what), what):
+            if member.path:
+                _unpack_member(member, what, copier, tree, target, how)
+
+
+def _unpack_member(member: Member, what: str, copier: Copier, tree: FileTree, target: str, how: Unpacking) -> None:
+    parent, name = split(join(target, member.path))
+    parent = tree.find(parent).path
+    copier.make_directories(parent)
+    place = join(parent, name)
+    if member.entry.kind is Kind.HARDLINK:
+        entry = _linked(member, what, tree, target)
+    else:
+        entry = _with_owner(member.entry, how)
+        if member.data is not None and entry.size:
+            entry = entry._replace(content=_kept(member, entry, how.scratch))
+        elif entry.kind is Kind.FILE:
+            entry = entry._replace(content=None)
+    existing = tree.entry(place)
+    if existing is not None and (existing.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
+        copier.remove(place)
+    copier.put_as_is(place, entry)
+
+
+def _linked(member: Member, what: str, tree: FileTree, target: str) -> Entry:
+    parent, name = split(join(target, member.entry.link))
+    entry = tree.entry(join(tree.find(parent).path, name))
+    if entry is None or entry.kind is Kind.DIRECTORY:
+        raise LayerError(f"{what} has a hardlink {member.path} to {member.entry.link}, which is not there")
+    return entry
+
+
+def _with_owner(entry: Entry, how: Unpacking) -> Entry:
+    if how.owner is not None:
+        entry = entry._replace(uid=how.owner[0], gid=how.owner[1])
+    return entry if how.time is None else entry._replace(mtime=how.time)
+
+
+def _kept(member: Member, entry: Entry, scratch: Path) -> Content:
+    """The bytes of a member in a file of their own: the stream passes by only once, the layer is written later."""
+    assert member.data is not None
+    path = scratch / secrets.token_hex(12)
+    with explained("write", path), open(path, "xb", buffering=0) as file:
+        write_all(file.fileno(), member.data, entry.size, member.path)
+    return FileContent(str(path))

@@ -1,0 +1,70 @@
+"""What a stage stands on: nothing, an image, or another stage."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.engine.services import Services
+from builder.engine.stage import Stage
+from builder.rootfs.base import RootFs
+from builder.rootfs.image_files import ImageFiles
+from builder.rootfs.overlay import OverlayRootFs
+from builder.rootfs.tree import FileTree
+from builder.rootfs.walk import WalkRootFs
+from builder.storage.failure import explained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnNothing:
+    """``FROM scratch``."""
+
+    services: Services
+
+    def tree(self) -> FileTree:
+        return FileTree()
+
+    def rootfs(self) -> RootFs:
+        scratch = _new_directory(self.services)
+        if self.services.overlay:
+            return OverlayRootFs(scratch, (), self.services.ownership)
+        return WalkRootFs(scratch, FileTree(), self.services.ownership)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnImage:
+    """FROM an image in a registry."""
+
+    services: Services
+    files: ImageFiles
+
+    def tree(self) -> FileTree:
+        return self.files.tree()
+
+    def rootfs(self) -> RootFs:
+        scratch = _new_directory(self.services)
+        if self.services.overlay:
+            return OverlayRootFs(scratch, self.files.lowers(), self.services.ownership)
+        return WalkRootFs(scratch, self.files.tree(), self.services.ownership)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnStage:
+    """FROM another stage, which is complete."""
+
+    stage: Stage
+
+    def tree(self) -> FileTree:
+        return self.stage.fork_tree()
+
+    def rootfs(self) -> RootFs:
+        return self.stage.fork_rootfs()
+
+
+def _new_directory(services: Services) -> Path:
+    # The name is short because overlayfs takes all its directories in one page of options.
+    path = services.scratch / secrets.token_hex(4)
+    with explained("write", path):
+        path.mkdir(mode=0o700)
+    return path

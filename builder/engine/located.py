@@ -1,0 +1,20 @@
+"""Errors with the place in the Dockerfile that they come from."""
+
+from __future__ import annotations
+
+from builder.dockerfile.errors import DockerfileError
+from builder.dockerfile.syntax import Instruction
+from builder.errors import BuilderError, Interrupted, RunFailed
+
+
+class StepFailed(BuilderError):
+    """An instruction could not be carried out; the message begins with its file and line."""
+
+
+def located(error: BuilderError, instruction: Instruction) -> BuilderError:
+    """`error` with the place of `instruction`, unless it has one or needs none."""
+    if isinstance(error, (DockerfileError, RunFailed, StepFailed, Interrupted)):
+        return error
+    where = f"{instruction.location.path}:{instruction.location.line}"
+    summary = instruction.text if len(instruction.text) <= 100 else instruction.text[:97] + "..."
+    return StepFailed(f"{where}: {summary}: {error.message}", hint=error.hint, exit_code=error.exit_code)

@@ -1,0 +1,69 @@
+"""Which layers of base images are read before anything asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from builder.dockerfile.stages import StageBase
+from builder.dockerfile.syntax import Add, Copy, Run, Workdir
+from builder.engine.bases import BaseImage
+from builder.engine.plan import Plan, PlannedStage
+
+
+def prefetch(plan: Plan, *, unpack: bool) -> None:
+    """Begin to read, in the background: files for stages that RUN, headers for those whose tree is looked at.
+
+    A stage that only changes the config, or copies with ``--link``, needs nothing of its base.
+
+    Args:
+        unpack: files of layers are wanted as directories, for overlays.
+    """
+    runs = _with_bases(plan, [stage.index for stage in plan.stages if stage.runs])
+    sources = {index for stage in plan.stages for index in plan.graph.nodes[stage.index].dependencies}
+    looks = [stage.index for stage in plan.stages if _looks_at_tree(stage)]
+    wanted = _with_bases(plan, [*looks, *(sources - _only_bases(plan))])
+    for stage in plan.stages:
+        if isinstance(stage.base, BaseImage):
+            if unpack and stage.index in runs:
+                stage.base.files.start(unpack=True)
+            elif stage.index in wanted:
+                stage.base.files.start(unpack=False)
+
+
+def exported_line(plan: Plan) -> set[int]:
+    """The exported stage and those that it is FROM: the stages whose layers are the image's."""
+    return _with_bases(plan, [plan.target])
+
+
+def _with_bases(plan: Plan, indexes: Iterable[int]) -> set[int]:
+    stages = {stage.index: stage for stage in plan.stages}
+    found: set[int] = set()
+    for index in indexes:
+        while index not in found:
+            found.add(index)
+            base = stages[index].base
+            if isinstance(base, StageBase):
+                index = base.index
+    return found
+
+
+def _only_bases(plan: Plan) -> set[int]:
+    """Stages that others are FROM but nobody copies from."""
+    copied: set[int] = set()
+    bases: set[int] = set()
+    for stage in plan.stages:
+        base = {stage.base.index} if isinstance(stage.base, StageBase) else set()
+        bases |= base
+        copied |= plan.graph.nodes[stage.index].dependencies - base
+    return bases - copied
+
+
+def _looks_at_tree(stage: PlannedStage) -> bool:
+    return any(
+        isinstance(each, (Run, Workdir)) or (isinstance(each, (Copy, Add)) and not _is_linked(each))
+        for each in stage.instructions
+    )
+
+
+def _is_linked(instruction: Copy | Add) -> bool:
+    return instruction.link and instruction.chmod is None and instruction.chown is None

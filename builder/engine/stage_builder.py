@@ -1,0 +1,201 @@
+"""Carrying out the instructions of one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from builder.dockerfile import syntax
+from builder.dockerfile.expand import expanded
+from builder.engine.bases import BaseImage
+from builder.engine.build_state import BuildState
+from builder.engine.foundations import OnImage, OnNothing, OnStage
+from builder.engine.instructions import config
+from builder.engine.instructions.files import Surroundings, transfer
+from builder.engine.instructions.run import run
+from builder.engine.instructions.workdir import workdir
+from builder.engine.located import located
+from builder.engine.plan import PlannedStage
+from builder.engine.prefetch import exported_line
+from builder.engine.scope import Scope
+from builder.engine.stage import Stage, complete_history, initial_config, scratch_image
+from builder.engine.steps import StageSteps, is_counted
+from builder.errors import BuilderError
+from builder.image.media_types import Family
+from builder.layer.changes import Changes
+from builder.progress import Step
+from builder.rootfs.tree import merged
+
+_CONFIG: dict[type[syntax.Instruction], Callable[[Stage, Any], None]] = {
+    syntax.Cmd: config.cmd,
+    syntax.Entrypoint: config.entrypoint,
+    syntax.Env: config.env,
+    syntax.Expose: config.expose,
+    syntax.Healthcheck: config.healthcheck,
+    syntax.Label: config.label,
+    syntax.Maintainer: config.maintainer,
+    syntax.OnBuild: config.on_build,
+    syntax.Shell: config.shell,
+    syntax.StopSignal: config.stop_signal,
+    syntax.User: config.user,
+    syntax.Volume: config.volume,
+}
+
+
+class Stopped(BuilderError):
+    """Another stage failed, or the build was interrupted: this stage ends quietly."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped")
+
+
+class StageBuilder:
+    """Builds one stage.
+
+    Args:
+        below: the stage that it is FROM, complete; None if it is FROM an image or scratch.
+    """
+
+    def __init__(self, state: BuildState, planned: PlannedStage, below: Stage | None) -> None:
+        self._state, self._planned = state, planned
+        self._stage = _begin(state, planned, below)
+        self._steps: StageSteps = state.steps.of_stage(
+            planned.name, planned.instructions, image=isinstance(planned.base, BaseImage)
+        )
+        self._exported = planned.index in exported_line(state.plan)
+        self._snapshot: dict[str, Any] = {}
+
+    def build(self) -> Stage:
+        """Carry out all instructions; layers may still be written afterwards.
+
+        Raises BuilderError, with the place of the instruction; Stopped.
+        """
+        self._from()
+        for instruction in self._planned.instructions:
+            if self._state.stopped.is_set():
+                raise Stopped
+            try:
+                self._execute(instruction)
+            except BuilderError as error:
+                raise located(error, instruction) from error
+        if self._state.request.single_snapshot:
+            self._pack(self._snapshot)
+        return self._stage
+
+    def _from(self) -> None:
+        if isinstance(self._planned.base, BaseImage):
+            step = self._steps.step(self._planned.from_, f"FROM {self._planned.base.remote.reference}")
+            with self._state.steps.running(step):
+                return  # its layers are read ahead, or when something needs them
+
+    def _execute(self, instruction: syntax.Instruction) -> None:
+        escape = self._state.plan.dockerfile.escape
+        if isinstance(instruction, syntax.Arg):
+            config.arg(self._stage, instruction, escape)
+            return
+        instruction, _ = expanded(instruction, self._stage.scope.get, escape)
+        if not is_counted(instruction):
+            _CONFIG[type(instruction)](self._stage, instruction)
+            return
+        step = self._steps.step(instruction)
+        sources = self._sources(instruction)
+        with self._state.working, self._state.steps.running(step):
+            changes = self._changes(instruction, step, sources)
+            if changes is not None:
+                self._add_layer(changes)
+
+    def _sources(self, instruction: syntax.Instruction) -> Any:
+        """Where COPY reads from. Waited for before the instruction counts as being at work."""
+        if isinstance(instruction, syntax.Copy) and instruction.from_ is not None:
+            return self._state.source(instruction.from_, self._stage.platform)
+        return self._state.context
+
+    def _changes(self, instruction: syntax.Instruction, step: Step, sources: Any) -> Changes | None:
+        state, stage = self._state, self._stage
+        if isinstance(instruction, syntax.Workdir):
+            made = workdir(stage, instruction, state.time)
+            return None if made is None else stage.changed(made)
+        if isinstance(instruction, (syntax.Copy, syntax.Add)):
+            around = Surroundings(sources=sources, time=state.time, scratch=state.services.scratch)
+            with state.context_lock:
+                return transfer(stage, instruction, around)
+        assert isinstance(instruction, syntax.Run)
+        return run(stage, instruction, state.services, step, self._settle)
+
+    def _add_layer(self, changes: Changes) -> None:
+        if self._state.request.single_snapshot:
+            self._snapshot = merged(self._snapshot, changes)
+            last = self._stage.history[-1]
+            self._stage.history[-1] = replace(last, empty_layer=True)
+            return
+        self._pack(changes)
+
+    def _pack(self, changes: Changes) -> None:
+        if self._state.request.single_snapshot:
+            self._stage.note("single snapshot # buildkit", empty_layer=False)
+        finished = self._state.finished if self._exported else _nobody
+        self._stage.layers.append(self._state.packer.pack(changes, self._stage.family, finished))
+
+    def _settle(self) -> None:
+        """Wait until all layers are written, because their files are about to change."""
+        for layer in self._stage.layers:
+            layer.result()
+
+
+def _nobody(layer: object) -> None:
+    return
+
+
+def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Stage:
+    """The state that a stage begins with: that of its base."""
+    scope = Scope(state.request.build_args, state.plan.global_args)
+    if below is not None:
+        scope.inherit(below.scope)
+        stage = Stage(
+            name=planned.name,
+            platform=below.platform,
+            family=below.family,
+            image=below.image,
+            config=initial_config(below.config),
+            scope=scope,
+            base=OnStage(stage=below),
+            created=state.created,
+            history=list(below.history),
+            layers=list(below.layers),
+        )
+    elif isinstance(planned.base, BaseImage):
+        stage = _on_image(state, planned, planned.base, scope)
+    else:
+        image = scratch_image(planned.platform)
+        stage = Stage(
+            name=planned.name,
+            platform=planned.platform,
+            family=Family.OCI,
+            image=image,
+            config=initial_config(image.config),
+            scope=scope,
+            base=OnNothing(services=state.services),
+            created=state.created,
+        )
+    for variable in stage.config.env:
+        name, _, value = variable.partition("=")
+        scope.set_env(name, value)
+    if state.request.format.family is not None:
+        stage.family = state.request.format.family
+    return stage
+
+
+def _on_image(state: BuildState, planned: PlannedStage, base: BaseImage, scope: Scope) -> Stage:
+    return Stage(
+        name=planned.name,
+        platform=planned.platform,
+        family=base.family,
+        image=base.config,
+        config=initial_config(base.config.config),
+        scope=scope,
+        base=OnImage(services=state.services, files=base.files),
+        created=state.created,
+        history=complete_history(base.config),
+        layers=base.layers(),
+    )

@@ -1,0 +1,68 @@
+"""The steps of a stage as people see them: ``[name 2/5]``, as BuildKit counts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from builder.dockerfile.syntax import Add, Copy, Instruction, Run, Workdir
+from builder.progress import Progress, Step, StepFinished, StepStarted
+
+_COUNTED = (Run, Copy, Add, Workdir)
+
+
+class Steps:
+    """Numbers the steps of all stages of a build. Thread-safe."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._ids = count(1)
+        self._lock = threading.Lock()
+
+    def of_stage(self, name: str, instructions: tuple[Instruction, ...], *, image: bool) -> StageSteps:
+        total = sum(isinstance(each, _COUNTED) for each in instructions) + image
+        return StageSteps(self, name, total)
+
+    def next_id(self) -> int:
+        with self._lock:
+            return next(self._ids)
+
+    @contextmanager
+    def running(self, step: Step) -> Iterator[None]:
+        """Tell that a step begins, and how it ends."""
+        started = time.monotonic()
+        self._progress.emit(StepStarted(step))
+        try:
+            yield
+        except BaseException:
+            self._progress.emit(StepFinished(step, "failed", time.monotonic() - started))
+            raise
+        self._progress.emit(StepFinished(step, "done", time.monotonic() - started))
+
+
+class StageSteps:
+    """The steps of one stage, in order."""
+
+    def __init__(self, steps: Steps, name: str, total: int) -> None:
+        self._steps, self._name, self._total = steps, name, total
+        self._number = 0
+
+    def step(self, instruction: Instruction, text: str | None = None) -> Step:
+        """The next step."""
+        self._number += 1
+        width = len(str(self._total))
+        name = " ".join(part for part in (self._name, f"{self._number:>{width}}/{self._total}") if part)
+        return Step(
+            id=self._steps.next_id(),
+            name=f"[{name}]",
+            text=text or instruction.text,
+            line=instruction.location.line,
+        )
+
+
+def is_counted(instruction: Instruction) -> bool:
+    """Whether an instruction is a step; those that only change the config are not."""
+    return isinstance(instruction, _COUNTED)
