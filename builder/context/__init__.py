@@ -1,1 +1,1 @@
-"""Where the files of a build come from."""
+"""Where a build's files come from: the context, the Dockerfile and the .dockerignore."""

@@ -1,1 +1,4 @@
-"""System calls and kernel interfaces that Python's os module lacks."""
+"""System calls and kernel interfaces that Python's os module lacks.
+
+One thin function per call, declared once with ctypes; an error is a `SyscallError` that knows its call and subject.
+"""

@@ -1,0 +1,57 @@
+# Everything here works on a machine with no more than Python 3.11 and apt. `make demo` and `make test` are the two to know.
+
+PYTHON ?= python3
+PYTEST := .venv/bin/python -m pytest
+PYTEST_ARGS ?=
+
+# What the tests use besides Python: a registry, bases, accounts, and other people's tools to read and run the results.
+TEST_PACKAGES := attr busybox-static buildah debootstrap docker-registry git libcap2-bin podman skopeo time tinyproxy uidmap
+DEMO_PACKAGES := busybox-static docker-registry uidmap
+
+.PHONY: help demo test test-all lint format bench clean
+
+help:
+	@echo "make demo      build and push examples/hello to a registry on this machine (KEEP=1 keeps the registry running)"
+	@echo "make test      install what the tests need and run them"
+	@echo "make test-all  the same with every combination and large inputs"
+	@echo "make lint      ruff and mypy alone"
+	@echo "make format    let ruff put the code into shape"
+	@echo "make bench     the benchmarks"
+	@echo "make clean     remove what the others made here"
+
+demo: .venv/.installed
+	scripts/packages $(DEMO_PACKAGES)
+	scripts/demo
+
+test: .venv/.installed-dev
+	scripts/packages $(TEST_PACKAGES)
+	$(PYTEST) -m "not large and not exhaustive" --durations=15 $(PYTEST_ARGS)
+
+test-all: .venv/.installed-dev
+	scripts/packages $(TEST_PACKAGES)
+	$(PYTEST) --durations=25 $(PYTEST_ARGS)
+
+lint: .venv/.installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/.installed-dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: .venv/.installed-dev
+	scripts/packages $(TEST_PACKAGES)
+	$(PYTEST) tests/benchmarks $(PYTEST_ARGS)
+
+.venv/.installed: pyproject.toml
+	PYTHON="$(PYTHON)" scripts/venv .
+	touch $@
+
+.venv/.installed-dev: pyproject.toml
+	PYTHON="$(PYTHON)" scripts/venv ".[dev]"
+	touch $@ .venv/.installed
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

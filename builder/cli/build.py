@@ -1,0 +1,75 @@
+"""``builder build``."""
+
+from __future__ import annotations
+
+from builder.cli.build_options import build_options
+from builder.cli.options import BuildOptions
+from builder.cli.outputs import outputs, tell
+from builder.cli.session import Session
+from builder.context.dockerfile import DockerfileSource, read_dockerfile
+from builder.context.ignore import read_ignore
+from builder.context.open import BuildContext, open_context
+from builder.engine.request import BuildRequest, ImageFormat
+from builder.errors import NotSupportedYet
+from builder.progress import log
+
+
+def build(session: Session) -> int:
+    """Build what the session's arguments ask for. Raises BuilderError."""
+    options = build_options(session.arguments, session.environment)
+    if options.isolation == "in-place":
+        raise NotSupportedYet("--isolation=in-place")
+    for note in options.notes:
+        log(session.progress, "debug", note)
+    with open_context(
+        options.context.spec,
+        state_dir=options.state_dir,
+        environment=session.environment,
+        progress=session.progress,
+    ) as context:
+        dockerfile = read_dockerfile(options.dockerfile.name, context.root)
+        _execute(build_request(options, context, dockerfile), options, session)
+    return 0
+
+
+def _execute(request: BuildRequest, options: BuildOptions, session: Session) -> None:
+    from builder.cli.services import services
+    from builder.engine.build import build
+    from builder.isolation.namespace import prepare
+
+    prepared = prepare()  # no thread may exist yet: the registries, the workers and the display start theirs below
+    with services(options, session, prepared) as parts:
+        result = build(request, parts)
+    if result.digest:
+        tell(request.outputs, result.digest, session.progress)
+
+
+def build_request(options: BuildOptions, context: BuildContext, dockerfile: DockerfileSource) -> BuildRequest:
+    """What the engine is asked for."""
+    return BuildRequest(
+        context=context.root,
+        dockerfile=dockerfile.text,
+        dockerfile_path=dockerfile.name,
+        ignore=read_ignore(context.root, dockerfile.path),
+        build_args=options.build_args,
+        labels=options.labels,
+        annotations=options.annotations,
+        targets=options.targets,
+        platform=options.platforms[0],
+        outputs=outputs(options.output, options.registry),
+        format=_format(options),
+        single_snapshot=options.single_snapshot,
+        ignore_paths=options.ignore_paths,
+        dry_run=options.dry_run,
+    )
+
+
+def _format(options: BuildOptions) -> ImageFormat:
+    output = options.output
+    return ImageFormat(
+        family=output.family,
+        compression=output.compression,
+        level=output.compression_level,
+        epoch=output.epoch,
+        reproducible=output.reproducible,
+    )

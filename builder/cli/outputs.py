@@ -1,0 +1,33 @@
+"""The outputs of a command: options to what the engine takes, and what is said of them at the end."""
+
+from __future__ import annotations
+
+from builder.cli.options import OutputOptions, RegistryOptions
+from builder.digest import Digest
+from builder.engine.request import Outputs
+from builder.progress import Progress, log
+
+
+def outputs(output: OutputOptions, registry: RegistryOptions) -> Outputs:
+    return Outputs(
+        destinations=output.destinations,
+        push=not output.no_push,
+        tar_path=output.tar_path,
+        oci_layout_path=output.oci_layout_path,
+        digest_file=output.digest_file,
+        image_name_with_digest_file=output.image_name_with_digest_file,
+        image_name_tag_with_digest_file=output.image_name_tag_with_digest_file,
+        check_permission=registry.check_permission,
+    )
+
+
+def tell(outputs: Outputs, digest: Digest, progress: Progress) -> None:
+    """Say where the image is now."""
+    for path in (outputs.tar_path, outputs.oci_layout_path):
+        if path:
+            log(progress, "info", f"wrote {path}")
+    if outputs.push and outputs.destinations:
+        for destination in outputs.destinations:
+            log(progress, "info", f"pushed {destination.with_digest(digest)}")
+    else:
+        log(progress, "info", f"built {digest}")

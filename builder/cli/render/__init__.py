@@ -1,0 +1,1 @@
+"""Renderers: what people and log collectors see of the progress events."""

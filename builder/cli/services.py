@@ -1,0 +1,76 @@
+"""What a build works with: stores in the state directory, registries, isolation, threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from builder.cli.options import BuildOptions
+from builder.cli.registries import registries
+from builder.cli.session import Session
+from builder.engine.services import Services, scratch_directory
+from builder.isolation.namespace import Prepared
+from builder.linux.capabilities import Capability, effective
+from builder.rootfs.directory import Ownership
+from builder.rootfs.unpacked import LayerStore
+from builder.storage.blobs import BlobStore
+
+
+@contextmanager
+def services(options: BuildOptions, session: Session, prepared: Prepared) -> Iterator[Services]:
+    """The parts of one build; what it leaves running or on disk is ended and removed. Raises StorageError."""
+    state = options.state_dir
+    ownership = ownership_of(prepared)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(scratch_directory(state))
+        if prepared.isolation:
+            stack.callback(prepared.isolation.close)
+        workers = ThreadPoolExecutor(max_workers=max(4, os.cpu_count() or 1), thread_name_prefix="layers")
+        stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        client = registries(options.registry, session)
+        stack.callback(client.stop)
+        yield Services(
+            registries=client,
+            progress=session.progress,
+            blobs=BlobStore(state),
+            layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership)),
+            scratch=scratch,
+            isolation=prepared.isolation,
+            refusal=prepared.reason,
+            ownership=ownership,
+            overlay=_mounts_overlays(prepared, session, scratch),
+            workers=workers,
+        )
+
+
+def _mounts_overlays(prepared: Prepared, session: Session, scratch: Path) -> bool:
+    """Whether commands run on overlays. ``BUILDER_SNAPSHOTTER=walk`` says no, for the sake of tests."""
+    if prepared.isolation is None or session.environment.get("BUILDER_SNAPSHOTTER") == "walk":
+        return False
+    return prepared.isolation.supports_overlay(scratch)
+
+
+def ownership_of(prepared: Prepared) -> Ownership:
+    """What this process may set on files, inside the user namespace if it has entered one."""
+    held = effective()
+    return Ownership(
+        owners=Capability.CHOWN in held and not prepared.id_map.single,
+        modes=Capability.DAC_OVERRIDE in held and Capability.FOWNER in held,
+        opaque="user.overlay.opaque" if prepared.in_user_namespace else "trusted.overlay.opaque",
+    )
+
+
+def flavour(prepared: Prepared, ownership: Ownership) -> str:
+    """A name for how files are unpacked here. Files unpacked under one name serve all builds that have this name."""
+    if not ownership.modes:
+        return "bytes"
+    if not ownership.owners:
+        return "single"
+    if not prepared.in_user_namespace:
+        return "root"
+    ranges = (*prepared.id_map.uids, None, *prepared.id_map.gids)
+    return "mapped-" + hashlib.sha256(repr(ranges).encode()).hexdigest()[:12]

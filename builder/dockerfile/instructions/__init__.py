@@ -1,0 +1,1 @@
+"""The instructions, a module for each kind: their text to the classes of builder.dockerfile.syntax."""

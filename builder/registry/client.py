@@ -1,0 +1,111 @@
+"""All registries: manifests and blobs, from and to (OCI distribution-spec)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from builder.digest import Digest, Readable
+from builder.image.descriptor import Descriptor
+from builder.image.reference import Reference
+from builder.progress import Progress, log
+from builder.registry.connections import Connections
+from builder.registry.downloads import Download, blob_exists
+from builder.registry.errors import RegistryError
+from builder.registry.keychain import Keychain
+from builder.registry.manifests import FetchedManifest, fetch_manifest, put_manifest
+from builder.registry.mirrors import candidates
+from builder.registry.policy import RegistryPolicy
+from builder.registry.uploads import PushOutcome, check_upload, push_blob
+from builder.storage.blob import Blob
+
+Result = TypeVar("Result")
+
+__all__ = ["FetchedManifest", "PushOutcome", "Registries", "RemoteBlob"]
+
+
+class Registries:
+    """The registries that a build talks to. Thread-safe; nothing is imported or connected before the first request.
+
+    Every method raises RegistryError if a registry cannot be reached or refuses, and BuilderError if credentials cannot
+    be read.
+    """
+
+    def __init__(
+        self, policy: RegistryPolicy, keychain: Keychain, progress: Progress, environment: Mapping[str, str]
+    ) -> None:
+        self.progress = progress
+        self._policy = policy
+        self._connections = Connections(policy, keychain, progress, environment)
+
+    def manifest(self, reference: Reference) -> FetchedManifest:
+        """Fetch a manifest or index, from the first mirror that has it or from the registry itself.
+
+        Raises DigestMismatch, and ManifestError if it is larger than 4 MiB.
+        """
+        found = self._first(
+            reference, lambda place: fetch_manifest(self._connections.endpoint(place.registry, "pull"), place)
+        )
+        return FetchedManifest(
+            data=found.data,
+            media_type=found.media_type,
+            digest=found.digest,
+            reference=reference.with_digest(found.digest),
+        )
+
+    @contextmanager
+    def open_blob(self, repository: Reference, descriptor: Descriptor) -> Iterator[Readable]:
+        """A stream of a blob, verified at its end (DigestMismatch) and resumed where a connection breaks off."""
+        download = self._first(
+            repository, lambda place: Download(self._connections.endpoint(place.registry, "pull"), place, descriptor)
+        )
+        with download.opened() as stream:
+            yield stream
+
+    def has_blob(self, repository: Reference, digest: Digest) -> bool:
+        """True if the repository has the blob."""
+        return blob_exists(self._connections.endpoint(repository.registry, "pull"), repository, digest)
+
+    def blob(self, repository: Reference, descriptor: Descriptor) -> Blob:
+        """The blob where it is; it is downloaded when it is opened, and mounted where it is only passed on."""
+        return Blob(descriptor=descriptor, source=RemoteBlob(self, repository, descriptor), origin=repository)
+
+    def push_blob(self, blob: Blob, repository: Reference) -> PushOutcome:
+        """Make sure that the repository has the blob: by asking, by a mount from `blob.origin`, or by an upload."""
+        return push_blob(self._connections.endpoint(repository.registry, "push"), blob, repository)
+
+    def push_manifest(self, reference: Reference, media_type: str, data: bytes) -> Digest:
+        """Push a manifest or index, whose blobs and children are there; returns its digest."""
+        return put_manifest(self._connections.endpoint(reference.registry, "push"), reference, media_type, data)
+
+    def check_permission(self, repository: Reference) -> None:
+        """Raises RegistryError unless this user may push to the repository. Leaves no upload open."""
+        check_upload(self._connections.endpoint(repository.registry, "push"), repository)
+
+    def stop(self) -> None:
+        """Give up what is waiting to be tried again; for the end of an interrupted build."""
+        self._connections.stop()
+
+    def _first(self, reference: Reference, attempt: Callable[[Reference], Result]) -> Result:
+        """What the first of the places that succeeds gives; the last one's error if none does."""
+        *mirrors, last = candidates(self._policy, reference)
+        for mirror in mirrors:
+            try:
+                return attempt(mirror)
+            except RegistryError as error:
+                log(self.progress, "warning", f"{error.message}; trying the next place")
+        return attempt(last)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBlob:
+    """A BlobSource that streams from a registry."""
+
+    registries: Registries
+    repository: Reference
+    descriptor: Descriptor
+
+    def open(self) -> AbstractContextManager[Readable]:
+        return self.registries.open_blob(self.repository, self.descriptor)

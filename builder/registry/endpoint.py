@@ -1,0 +1,154 @@
+"""One registry as it is spoken to: its scheme, its requests below ``/v2/``, and its refusals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from builder.image.reference import Reference
+from builder.progress import Progress
+from builder.registry.errors import ConnectionFailed, RegistryError
+from builder.registry.exchange import Access, Body, Request, Response, Transport, host_of, same_origin
+from builder.registry.explain import Attempt, explain
+from builder.registry.keychain import Keychain
+from builder.registry.policy import Direction, Scheme
+from builder.registry.redaction import Redaction
+from builder.registry.retry import Pauses
+
+_PROBE_PATIENCE = 15.0
+
+
+class Endpoint:
+    """A registry, for pulling or for pushing. Thread-safe.
+
+    Args:
+        schemes: what it may be spoken to by; if there are several, the first that is answered is kept.
+        transport: sends with credentials, redirects and retries.
+        bare: sends with redirects alone, to find the scheme.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        direction: Direction,
+        schemes: tuple[Scheme, ...],
+        *,
+        transport: Transport,
+        bare: Transport,
+        keychain: Keychain,
+        redaction: Redaction,
+        progress: Progress,
+        attempts: int,
+        pauses: Pauses,
+    ) -> None:
+        self.host, self.progress, self.attempts, self.pauses = host, progress, attempts, pauses
+        self._direction, self._schemes = direction, schemes
+        self._transport, self._bare = transport, bare
+        self._keychain, self._redaction = keychain, redaction
+        self._base: str | None = None
+        self._lock = threading.Lock()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        repository: Reference,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        mount_from: Reference | None = None,
+    ) -> Response:
+        """Send a request to ``/v2/<repository>/<path>``, for which `mount_from` may be read too.
+
+        Raises RegistryError.
+        """
+        return self._transport.send(
+            Request(
+                method=method,
+                url=f"{self._base_url()}/v2/{repository.repository}/{path}",
+                headers=headers or {},
+                body=body,
+                access=self._access(repository, mount_from),
+            )
+        )
+
+    def send_to(
+        self,
+        method: str,
+        url: str,
+        repository: Reference,
+        *,
+        body: Body | None = None,
+        patience: float | None = None,
+    ) -> Response:
+        """Send a request, once, to a place that the registry named: what `location` gives.
+
+        The registry's credentials are for itself alone; a place on another host gets none.
+        """
+        access = self._access(repository, None) if same_origin(url, self._base_url()) else None
+        return self._transport.send(
+            Request(method=method, url=url, body=body, access=access, retry=False, patience=patience)
+        )
+
+    def location(self, response: Response) -> str:
+        """The absolute URL of a Location header, its query kept. Raises RegistryError if it leads nowhere safe."""
+        try:
+            url = urljoin(response.url, response.headers["location"])
+            parts = urlsplit(url)
+        except (KeyError, ValueError):
+            raise self._strange(response, "without saying where to go on (Location)") from None
+        if parts.scheme == "http" and self._base_url().startswith("https:"):
+            if host_of(url) != self.host.lower():
+                raise self._strange(response, "with a Location in plain HTTP")
+            # a registry behind a proxy that ends TLS, and does not know it
+            parts = parts._replace(scheme="https")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise self._strange(response, "with a Location that is not HTTP")
+        return urlunsplit(parts)
+
+    def refusal(self, response: Response, what: str, repository: Reference, missing: str = "") -> RegistryError:
+        """The error for a response that was not expected; `what` completes "cannot ..."."""
+        attempt = Attempt(
+            what=what,
+            credentials=lambda: self._keychain.describe(repository),
+            push=self._direction == "push",
+            missing=missing or f"the repository {repository.name} does not exist",
+        )
+        return explain(response, attempt, self._redaction)
+
+    def _access(self, repository: Reference, mount_from: Reference | None) -> Access:
+        actions = "pull,push" if self._direction == "push" else "pull"
+        scopes = [f"repository:{repository.repository}:{actions}"]
+        if mount_from:
+            scopes.append(f"repository:{mount_from.repository}:pull")
+        return Access(repository=repository, scopes=tuple(scopes))
+
+    def _strange(self, response: Response, how: str) -> RegistryError:
+        request = str(response.request)
+        return RegistryError(f"{self.host} answered {how} ({request})", host=self.host, request=request)
+
+    def _base_url(self) -> str:
+        if self._base is None:
+            with self._lock:
+                if self._base is None:
+                    self._base = f"{self._scheme()}://{self.host}"
+        return self._base
+
+    def _scheme(self) -> Scheme:
+        """The first scheme that is answered; what was wrong with HTTPS is the error where HTTP fails too."""
+        if len(self._schemes) == 1:
+            return self._schemes[0]
+        failures: list[ConnectionFailed] = []
+        for scheme in self._schemes:
+            try:
+                request = Request(method="GET", url=f"{scheme}://{self.host}/v2/", patience=_PROBE_PATIENCE)
+                response = self._bare.send(request)
+                response.start(4096)
+            except ConnectionFailed as error:
+                failures.append(error)
+                continue
+            if not (failures and response.status == 400):
+                return scheme
+        told = [failure for failure in failures if failure.kind == "tls"] or failures[-1:]
+        raise told[0]

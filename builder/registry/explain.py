@@ -1,0 +1,144 @@
+"""A response that is an error, in words: what the registry said (bounded), and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from builder.registry.errors import ConnectionFailed, RegistryError
+from builder.registry.exchange import Response
+from builder.registry.redaction import Redaction
+
+_BODY_LIMIT = 64 * 1024
+_SHOWN_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What was tried when the registry refused.
+
+    Attributes:
+        what: completes "cannot ...": ``pull host/repository:tag``.
+        credentials: says which credentials were used, or where none were found; asked only when needed.
+        push: whether it would have written to the registry.
+        missing: what a 404 means here, e.g. ``the image does not exist``.
+    """
+
+    what: str
+    credentials: Callable[[], str]
+    push: bool = False
+    missing: str = "it does not exist"
+
+
+def explain(response: Response, attempt: Attempt, redaction: Redaction) -> RegistryError:
+    """The error for a response that was not expected; reads (a bounded part of) its body and closes it."""
+    try:
+        body = response.start(_BODY_LIMIT)
+    except ConnectionFailed:
+        body = b""
+    codes, text = _said(body, response.headers.get("content-type", ""))
+    said = redaction.clean(text)
+    host = response.request.host
+    message = f"cannot {attempt.what}: {host} answered {_status(response.status)}" + (f": {said}" if said else "")
+    return RegistryError(
+        message,
+        hint=_hint(response, attempt, codes, text),
+        host=host,
+        request=str(response.request),
+        status=response.status,
+        codes=codes,
+    )
+
+
+def _status(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _said(body: bytes, content_type: str) -> tuple[tuple[str, ...], str]:
+    """The error codes of a body, and its message in one short printable line; a page for browsers says nothing."""
+    text = body.decode("utf-8", "replace")
+    try:
+        codes, messages = _parse(json.loads(text))
+    except (ValueError, RecursionError):
+        plain = "" if "html" in content_type or text.lstrip().startswith("<") else text
+        return (), _line(plain)
+    return codes, _line("; ".join(messages))
+
+
+def _parse(document: Any) -> tuple[tuple[str, ...], list[str]]:
+    """Codes and messages: the distribution-spec's list of errors, or what token servers and others write."""
+    if not isinstance(document, dict):
+        return (), []
+    errors = document.get("errors")
+    entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
+    if entries:
+        codes = tuple(str(entry.get("code", "")) for entry in entries[:10])
+        return codes, [_entry(entry) for entry in entries[:10]]
+    for key in ("details", "error_description", "message", "error"):
+        if isinstance(document.get(key), str):
+            return (), [document[key]]
+    return (), []
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    code, message, detail = entry.get("code"), entry.get("message"), entry.get("detail")
+    parts = [str(part) for part in (code, message) if part]
+    if isinstance(detail, str) and detail and detail != message:
+        parts.append(detail)
+    return ": ".join(parts)
+
+
+def _line(text: str) -> str:
+    line = " ".join(re.sub(r"[^\x20-\x7e\xa0-\uffff]+", " ", text).split())
+    return line if len(line) <= _SHOWN_LIMIT else f"{line[:_SHOWN_LIMIT]}..."
+
+
+def _hint(response: Response, attempt: Attempt, codes: tuple[str, ...], text: str) -> str | None:
+    status = response.status
+    if status == 401:
+        return attempt.credentials()
+    if status == 403:
+        return _forbidden(response, attempt, codes)
+    if status == 404:
+        return f"{attempt.missing}, or these credentials may not see it: {attempt.credentials()}"
+    if status == 429:
+        return _too_many(response, attempt)
+    if status == 400 and "HTTP request" in text and "HTTPS" in text:
+        return f"{response.request.host} wants HTTPS; leave out the insecure flags for it"
+    if status >= 500:
+        return _HINTS.get(
+            status, "the registry (or a proxy before it) is in trouble; its log says more, try again later"
+        )
+    return _HINTS.get(status)
+
+
+_HINTS = {
+    405: "the registry is read-only, or this is no registry",
+    407: "the proxy wants a user and password: http://USER:PASSWORD@host:port in https_proxy",
+    413: "the registry, or a proxy before it, limits the size of an upload (nginx: client_max_body_size)",
+    507: "the registry has no space left",
+}
+
+
+def _forbidden(response: Response, attempt: Attempt, codes: tuple[str, ...]) -> str:
+    if not codes and "json" not in response.headers.get("content-type", ""):
+        return (
+            "this may be a proxy's answer and not the registry's (see http_proxy, https_proxy and no_proxy); "
+            f"else: {attempt.credentials()}"
+        )
+    needed = "push to" if attempt.push else "pull from"
+    return f"the user needs permission to {needed} this repository: {attempt.credentials()}"
+
+
+def _too_many(response: Response, attempt: Attempt) -> str:
+    wait = response.headers.get("retry-after", "")
+    later = f"try again in {wait} s" if wait.isdigit() else "try again later"
+    advice = "" if attempt.push else ", log in, or pull through --registry-mirror"
+    return f"the registry limits how often it is asked: {later}{advice}"

@@ -1,0 +1,100 @@
+"""From a reference to the image of one platform: manifest and config, and where its layers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from builder.errors import DigestMismatch, ManifestError
+from builder.image.config import ImageConfig
+from builder.image.descriptor import Descriptor
+from builder.image.manifest import Index, Manifest, parse_manifest
+from builder.image.platform import Platform, best_match
+from builder.image.reference import Reference
+from builder.progress import log
+from builder.registry.client import Registries
+from builder.storage.blob import Blob
+
+MAX_CONFIG_BYTES = 16 * 1024 * 1024
+_MAX_NESTING = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteImage:
+    """An image in a registry; its layers are not downloaded.
+
+    Attributes:
+        reference: where it is, with the digest of its own manifest (not of an index that led to it).
+    """
+
+    reference: Reference
+    manifest: Manifest
+    manifest_bytes: bytes = field(repr=False)
+    config: ImageConfig
+    config_bytes: bytes = field(repr=False)
+    layers: tuple[Blob, ...]
+
+
+def resolve_image(registries: Registries, reference: Reference, platform: Platform) -> RemoteImage:
+    """The image that `reference` has for `platform`.
+
+    An index is followed to the child that serves the platform best. A single image is taken as it is; one for another
+    platform with a warning.
+
+    Raises RegistryError, ManifestError (no such platform, not an image), DigestMismatch.
+    """
+    for _ in range(_MAX_NESTING):
+        fetched = registries.manifest(reference)
+        found = parse_manifest(fetched.data, fetched.media_type, str(reference))
+        if isinstance(found, Manifest):
+            return _image(registries, fetched.reference, found, fetched.data, platform)
+        reference = reference.with_digest(_child(found, reference, platform).digest)
+    raise ManifestError(f"{reference} is an index nested more than {_MAX_NESTING} deep")
+
+
+def _child(index: Index, reference: Reference, platform: Platform) -> Descriptor:
+    """Attestations (``unknown/unknown``) are no images; an index with one nameless child means that one."""
+    children: dict[Platform, Descriptor] = {}
+    for each in index.manifests:
+        if each.platform and each.platform.os != "unknown":
+            children.setdefault(each.platform, each)
+    best = best_match(platform, children)
+    if best:
+        return children[best]
+    if len(index.manifests) == 1 and index.manifests[0].platform is None:
+        return index.manifests[0]
+    available = ", ".join(sorted(str(each) for each in children)) or "no platform at all"
+    raise ManifestError(
+        f"{reference} has no image for {platform}; it has {available}",
+        hint="choose one of them with --custom-platform, or another base image",
+    )
+
+
+def _image(
+    registries: Registries, reference: Reference, manifest: Manifest, data: bytes, platform: Platform
+) -> RemoteImage:
+    config_bytes = _config_bytes(registries, reference, manifest.config)
+    config = ImageConfig.from_bytes(config_bytes, str(reference))
+    if len(config.diff_ids) != len(manifest.layers):
+        raise ManifestError(
+            f"{reference} is damaged: its manifest has {len(manifest.layers)} layers, its config {len(config.diff_ids)}"
+        )
+    if best_match(platform, [config.platform]) is None:
+        log(registries.progress, "warning", f"{reference} is for {config.platform}, not for {platform}")
+    return RemoteImage(
+        reference=reference,
+        manifest=manifest,
+        manifest_bytes=data,
+        config=config,
+        config_bytes=config_bytes,
+        layers=tuple(registries.blob(reference, layer) for layer in manifest.layers),
+    )
+
+
+def _config_bytes(registries: Registries, reference: Reference, descriptor: Descriptor) -> bytes:
+    if descriptor.size > MAX_CONFIG_BYTES:
+        raise ManifestError(f"the config of {reference} is larger than {MAX_CONFIG_BYTES} bytes")
+    with registries.open_blob(reference, descriptor) as stream:
+        data = stream.read()
+    if len(data) != descriptor.size:
+        raise DigestMismatch(f"the config of {reference} has {len(data)} bytes instead of {descriptor.size}")
+    return data

@@ -1,0 +1,196 @@
+"""Pushing an image: its blobs side by side and as early as they exist, its tags at the very end."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from builder.digest import Digest, Readable
+from builder.image.reference import Reference
+from builder.progress import Progress, Transfer, log
+from builder.registry.client import Registries
+from builder.registry.errors import Cancelled, RegistryError
+from builder.storage.blob import Blob, BlobSource
+from builder.storage.image import Image
+
+_SECONDS_TO_STOP = 2.0
+_BLOB_UNKNOWN = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN")
+_Key = tuple[Digest, str, str]
+
+
+class Pusher:
+    """Uploads blobs in the background. Use it as a context manager: leaving it stops whatever still runs.
+
+    The first error of any upload stops the others and is raised by the next `start` or `finish`.
+
+    Args:
+        jobs: uploads at the same time.
+    """
+
+    def __init__(self, registries: Registries, progress: Progress, jobs: int = 4) -> None:
+        self._registries, self._progress, self._jobs = registries, progress, jobs
+        self._queue: deque[tuple[_Key, Blob, Reference]] = deque()
+        self._known: set[_Key] = set()
+        self._unfinished = 0
+        self._failure: BaseException | None = None
+        self._stop = threading.Event()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, blob: Blob, repository: Reference) -> None:
+        """Begin to upload `blob`, unless that was begun before. A layer that may not be distributed is left out.
+
+        Where several repositories of one registry are pushed to, start with the first alone: `finish` mounts the rest
+        from there. Raises what an earlier upload failed with.
+        """
+        key = (blob.descriptor.digest, repository.registry, repository.repository)
+        with self._changed:
+            self._raise_failure()
+            if key in self._known or _is_foreign(blob):
+                return
+            self._known.add(key)
+            self._unfinished += 1
+            self._queue.append((key, replace(blob, source=_Stoppable(blob.source, self._stop)), repository))
+            self._changed.notify_all()
+            if len(self._threads) < min(self._jobs, self._unfinished):
+                # daemons: a connection that hangs must not keep an interrupted build alive
+                thread = threading.Thread(target=self._work, name=f"push-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def finish(self, image: Image, destinations: Sequence[Reference]) -> None:
+        """Complete the push of `image`: all blobs, then its manifest under each destination's tag.
+
+        Nothing is tagged unless every blob is in every repository. Raises RegistryError, and what the blobs' sources
+        raise.
+        """
+        self._push_blobs(image, destinations)
+        for destination in dict.fromkeys(destinations):
+            try:
+                self._tag(image, destination)
+            except RegistryError as error:
+                if not set(error.codes) & set(_BLOB_UNKNOWN):
+                    raise
+                log(self._progress, "warning", f"{error.message}; looking for what is missing")
+                self._known.clear()
+                self._push_blobs(image, destinations)
+                self._tag(image, destination)
+
+    def check_permission(self, repository: Reference) -> None:
+        """Raises RegistryError unless this user may push to `repository`. Leaves no upload open."""
+        self._registries.check_permission(repository)
+
+    def cancel(self) -> None:
+        """Give up what is not finished, within about two seconds."""
+        with self._changed:
+            self._failure = self._failure or Cancelled()
+            self._stop.set()
+            self._queue.clear()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(_SECONDS_TO_STOP / len(self._threads))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def _push_blobs(self, image: Image, destinations: Sequence[Reference]) -> None:
+        blobs, first = (*image.layers, image.config_blob), first_repositories(destinations)
+        for repository in first:
+            for blob in blobs:
+                self.start(blob, repository)
+        self._wait()
+        sources = {repository.registry: repository for repository in first}
+        for destination in destinations:
+            source = sources[destination.registry]
+            for blob in blobs:
+                if destination.repository != source.repository:
+                    self.start(replace(blob, origin=source), destination)
+        self._wait()
+
+    def _tag(self, image: Image, destination: Reference) -> None:
+        data = image.manifest_bytes
+        self._progress.emit(Transfer("push", str(destination), 0, len(data)))
+        self._registries.push_manifest(destination, image.descriptor.media_type, data)
+        self._progress.emit(Transfer("push", str(destination), len(data), len(data)))
+
+    def _wait(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure is not None or self._unfinished == 0)
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        while task := self._next():
+            _, blob, repository = task
+            try:
+                self._registries.push_blob(blob, repository)
+            except BaseException as error:
+                self._fail(error)
+                return
+            with self._changed:
+                self._unfinished -= 1
+                self._changed.notify_all()
+
+    def _next(self) -> tuple[_Key, Blob, Reference] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stop.is_set())
+            return None if self._stop.is_set() else self._queue.popleft()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._failure = self._failure or error
+            self._stop.set()
+            self._queue.clear()
+            self._changed.notify_all()
+
+
+def first_repositories(destinations: Sequence[Reference]) -> list[Reference]:
+    """The first destination on each registry: where blobs are uploaded; all others mount from there."""
+    first: dict[str, Reference] = {}
+    for destination in destinations:
+        first.setdefault(destination.registry, destination)
+    return list(first.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Stoppable:
+    """A BlobSource that ends with Cancelled once `stop` is set."""
+
+    source: BlobSource
+    stop: threading.Event
+
+    @contextmanager
+    def open(self) -> Iterator[Readable]:
+        if self.stop.is_set():
+            raise Cancelled
+        with self.source.open() as stream:
+            yield _StoppableReader(stream, self.stop)
+
+
+class _StoppableReader:
+    def __init__(self, stream: Readable, stop: threading.Event) -> None:
+        self._stream, self._stop = stream, stop
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._stop.is_set():
+            raise Cancelled
+        return self._stream.read(size)
+
+
+def _is_foreign(blob: Blob) -> bool:
+    """True for a layer that lives elsewhere and may not be pushed (image-spec, "Non-Distributable Layers")."""
+    media_type = blob.descriptor.media_type
+    return bool(blob.descriptor.urls) and ("foreign" in media_type or "nondistributable" in media_type)

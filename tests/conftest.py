@@ -1,0 +1,156 @@
+"""Fixtures that need a real registry, real base images, and a builder run by root or by an ordinary user.
+
+Made when the first test asks for them, so that a unit test costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from support.account import Account, ordinary_user, readable_python
+from support.bases import push_busybox, push_debian
+from support.builder import Builder, remove_tree
+from support.containers import Podman, podman
+from support.registry import LoopbackRegistry
+
+MakeContext = Callable[[Mapping[str, str | bytes]], Path]
+MakeBuilder = Callable[[str, Path], Builder]
+
+
+@pytest.fixture(scope="session")
+def session_directory() -> Iterator[Path]:
+    """A directory that every user can enter (pytest's own are closed to others), on disk."""
+    directory = Path(tempfile.mkdtemp(prefix="tests-of-builder-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    yield directory
+    remove_tree(directory)
+
+
+@pytest.fixture
+def scratch(session_directory: Path) -> Iterator[Path]:
+    """A directory for one test that every user can enter and write to."""
+    directory = Path(tempfile.mkdtemp(dir=session_directory))
+    directory.chmod(0o777)
+    yield directory
+    remove_tree(directory)
+
+
+@pytest.fixture
+def make_context(scratch: Path) -> MakeContext:
+    """A function that makes a build context of ``{path: content}`` and returns its directory."""
+
+    def make(files: Mapping[str, str | bytes]) -> Path:
+        context = Path(tempfile.mkdtemp(prefix="context-", dir=scratch))
+        context.chmod(0o755)
+        for name, content in files.items():
+            path = context / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            path.chmod(0o644)
+        return context
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[LoopbackRegistry]:
+    with LoopbackRegistry() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def busybox(registry: LoopbackRegistry, session_directory: Path) -> dict[str, str]:
+    """The references of the busybox bases: oci, zstd, docker, index."""
+    return push_busybox(registry, session_directory)
+
+
+@pytest.fixture(scope="session")
+def debian(registry: LoopbackRegistry, as_root: None) -> str:
+    """The reference of the Debian base."""
+    return push_debian(registry)
+
+
+@pytest.fixture(scope="session")
+def as_root() -> None:
+    """For tests that only root can run; CI does."""
+    if os.getuid() != 0:
+        pytest.skip("needs root: debootstrap, podman and mounts of the tests' own")
+
+
+@pytest.fixture(scope="session")
+def account() -> Account:
+    return ordinary_user()
+
+
+@pytest.fixture(scope="session")
+def user_python(account: Account, session_directory: Path) -> Path:
+    """A Python with the builder that the ordinary user can execute."""
+    if account.uid == os.getuid():
+        return Path(sys.executable)
+    return readable_python(account, session_directory / "installed")
+
+
+@pytest.fixture(scope="session")
+def make_builder(request: pytest.FixtureRequest) -> MakeBuilder:
+    """A function that makes the builder of ``root`` or of an ordinary ``user``, with its home in a directory."""
+
+    def make(who: str, directory: Path) -> Builder:
+        home = Path(tempfile.mkdtemp(prefix=f"home-of-{who}-", dir=directory))
+        if who == "root":
+            request.getfixturevalue("as_root")
+            return Builder(python=Path(sys.executable), home=home, state=home / "state")
+        account, python = request.getfixturevalue("account"), request.getfixturevalue("user_python")
+        os.chown(home, account.uid, account.gid)
+        return Builder(python=python, home=home, state=home / "state", account=account)
+
+    return make
+
+
+@pytest.fixture
+def root_builder(make_builder: MakeBuilder, scratch: Path) -> Builder:
+    """The builder as root."""
+    return make_builder("root", scratch)
+
+
+@pytest.fixture
+def user_builder(make_builder: MakeBuilder, scratch: Path) -> Builder:
+    """The builder as an ordinary user with subordinate ids."""
+    return make_builder("user", scratch)
+
+
+@pytest.fixture(params=["root", "user"])
+def builder(request: pytest.FixtureRequest) -> Builder:
+    """The builder as root, and again as an ordinary user."""
+    runner: Builder = request.getfixturevalue(f"{request.param}_builder")
+    return runner
+
+
+@pytest.fixture
+def containers(as_root: None) -> Iterator[Podman]:
+    with podman() as running:
+        yield running
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest) -> str:
+    """The name of a repository that no other test pushes to."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())
+    return f"test/{'-'.join(part for part in name.split('-') if part)[:100]}"
+
+
+def readable_copy(source: Path, target: Path) -> Path:
+    """Copy a directory of the work tree, which may be closed to other users, to `target`, open to everyone."""
+    for path in [source, *source.rglob("*")]:
+        copy = target / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir()
+            copy.chmod(0o755)
+        else:
+            copy.write_bytes(path.read_bytes())
+            copy.chmod(0o644)
+    return target

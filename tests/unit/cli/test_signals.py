@@ -1,0 +1,100 @@
+"""Signals, sent to a child process that runs a command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_BODY = """
+import sys, time, threading
+from builder.cli.flags import BUILD_FLAGS
+from builder.cli.session import run
+from builder.errors import BuilderError
+
+def body(session):
+    try:
+        print("ready", flush=True)
+        {wait}
+    except BuilderError as error:
+        {caught}
+    finally:
+        print("cleaned up", flush=True)
+        {cleanup}
+    return 0
+
+sys.exit(run("build", BUILD_FLAGS, [], body))
+"""
+
+
+def start(
+    tmp_path: Path, *, wait: str = "time.sleep(60)", caught: str = "raise", cleanup: str = "pass"
+) -> subprocess.Popen[str]:
+    script = tmp_path / "script.py"
+    script.write_text(_BODY.format(wait=wait, caught=caught, cleanup=cleanup))
+    child = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BUILDER_STATE_DIR": str(tmp_path)},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_command(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    child = start(tmp_path)
+    child.send_signal(number)
+    output, error = child.communicate(timeout=30)
+    assert (child.returncode, output, error) == (status, "cleaned up\n", f"error: stopped by {number.name}\n")
+
+
+def test_a_signal_is_not_lost_where_it_becomes_another_error(tmp_path: Path) -> None:
+    child = start(tmp_path, caught="raise BuilderError('the child died') from None")
+    child.terminate()
+    assert child.communicate(timeout=30)[1] == "error: stopped by SIGTERM\n"
+    assert child.returncode == 143
+
+
+def test_a_main_thread_that_waits_for_a_lock_is_woken(tmp_path: Path) -> None:
+    child = start(tmp_path, wait="threading.Event().wait()")
+    child.terminate()
+    child.communicate(timeout=30)
+    assert child.returncode == 143
+
+
+def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
+    child = start(tmp_path, cleanup="time.sleep(60)")
+    child.terminate()
+    assert child.stdout is not None
+    assert child.stdout.readline() == "cleaned up\n"
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=30)
+    assert child.returncode == 130
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        child = start(tmp_path, wait="time.sleep(60)")
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    child.send_signal(signal.SIGHUP)
+    child.terminate()
+    child.communicate(timeout=30)
+    assert child.returncode == 143
+
+
+def test_a_closed_standard_error_does_not_matter(tmp_path: Path) -> None:
+    child = start(tmp_path)
+    assert child.stderr is not None
+    child.stderr.close()
+    child.terminate()
+    assert child.wait(timeout=30) == 143

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.errors import BuilderError
+from builder.image.reference import Reference
+from builder.registry.credentials import Credentials
+from builder.registry.keychain import DockerKeychain, config_directory
+
+SECRET = "s3cr3t-value"
+
+
+def encoded(username: str, password: str) -> dict[str, str]:
+    return {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+def keychain(tmp_path: Path, config: Any, **environment: str) -> DockerKeychain:
+    (tmp_path / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    return DockerKeychain({"DOCKER_CONFIG": str(tmp_path), **environment})
+
+
+def found(chain: DockerKeychain, reference: str) -> tuple[str, str] | None:
+    credentials = chain.credentials(Reference.parse(reference))
+    return (credentials.username, credentials.password) if credentials else None
+
+
+@pytest.mark.parametrize(
+    ("key", "reference", "fits"),
+    [
+        ("registry.example.com", "registry.example.com/a/b", True),
+        ("registry.example.com/a", "registry.example.com/a/b", True),
+        ("registry.example.com/a/b", "registry.example.com/a/b", True),
+        ("registry.example.com/a", "registry.example.com/ab/c", False),
+        ("registry.example.com/a/b/c", "registry.example.com/a/b", False),
+        ("registry.example.com", "registry.example.com:5000/a", False),
+        ("registry.example.com:5000", "registry.example.com:5000/a", True),
+        ("registry.example.com:5000", "registry.example.com/a", False),
+        ("registry.example.com", "registry.example.com:443/a", True),
+        ("registry.example.com:443", "registry.example.com/a", True),
+        ("https://registry.example.com/v2/", "registry.example.com/a", True),
+        ("http://registry.example.com/v1/", "registry.example.com/a", True),
+        ("REGISTRY.example.com", "registry.example.com/a", True),
+        ("example.com", "registry.example.com/a", False),
+        ("https://index.docker.io/v1/", "alpine", True),
+        ("docker.io", "alpine", True),
+        ("registry-1.docker.io", "team/app", True),
+        ("docker.io/team", "team/app", True),
+        ("docker.io/team", "other/app", False),
+    ],
+)
+def test_which_entry_covers_what(tmp_path: Path, key: str, reference: str, fits: bool) -> None:
+    chain = keychain(tmp_path, {"auths": {key: encoded("user", "pass")}})
+    assert found(chain, reference) == (("user", "pass") if fits else None)
+
+
+def test_the_longest_path_wins(tmp_path: Path) -> None:
+    auths = {"h.example": encoded("host", "1"), "h.example/a/b": encoded("ab", "2"), "h.example/a": encoded("a", "3")}
+    chain = keychain(tmp_path, {"auths": auths})
+    names = [found(chain, f"h.example/{path}") for path in ("x", "a/x", "a/b", "a/b/c")]
+    assert names == [("host", "1"), ("a", "3"), ("ab", "2"), ("ab", "2")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (encoded("user", "pa:ss"), Credentials(username="user", password="pa:ss")),
+        (encoded("user", "pass\0\0"), Credentials(username="user", password="pass")),
+        ({"username": "user", "password": "pass"}, Credentials(username="user", password="pass")),
+        ({"auth": "", "identitytoken": "id"}, Credentials(identity_token="id")),
+        (encoded("<token>", "id"), Credentials(identity_token="id")),
+        ({"registrytoken": "reg"}, Credentials(registry_token="reg")),
+        ({}, None),
+        ({"email": "x@example.com"}, None),
+    ],
+)
+def test_forms_of_an_entry(tmp_path: Path, entry: dict[str, str], expected: Credentials | None) -> None:
+    got = keychain(tmp_path, {"auths": {"h.example": entry}}).credentials(Reference.parse("h.example/a"))
+    assert (got and (got.username, got.password, got.identity_token, got.registry_token)) == (
+        expected and (expected.username, expected.password, expected.identity_token, expected.registry_token)
+    )
+
+
+def test_the_variable_goes_before_the_file(tmp_path: Path) -> None:
+    variable = json.dumps({"auths": {"h.example": encoded("variable", "x")}})
+    file = {"auths": {"h.example": encoded("file", "x"), "other.example": encoded("file", "x")}}
+    chain = keychain(tmp_path, file, DOCKER_AUTH_CONFIG=variable)
+    assert (found(chain, "h.example/a"), found(chain, "other.example/a")) == (("variable", "x"), ("file", "x"))
+
+
+def test_the_home_directory_is_used_without_docker_config(tmp_path: Path) -> None:
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker/config.json").write_text(json.dumps({"auths": {"h.example": encoded("home", "x")}}))
+    assert found(DockerKeychain({"HOME": str(tmp_path)}), "h.example/a") == ("home", "x")
+    assert config_directory({"HOME": str(tmp_path)}) == tmp_path / ".docker"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        f'{{"auths": {{"h.example": {{"auth": "{SECRET}"',
+        json.dumps({"auths": {"h.example": {"auth": f"!{SECRET}!"}}}),
+        json.dumps({"auths": {"h.example": {"auth": base64.b64encode(SECRET.encode()).decode()}}}),
+        json.dumps({"auths": SECRET}),
+        json.dumps([SECRET]),
+        "[" * 100_000,
+    ],
+)
+def test_damaged_configs_name_the_file_and_show_nothing(tmp_path: Path, config: str) -> None:
+    with pytest.raises(BuilderError, match=str(tmp_path / "config.json")) as caught:
+        found(keychain(tmp_path, config), "h.example/a")
+    assert SECRET not in str(caught.value)
+
+
+def test_where_was_looked(tmp_path: Path) -> None:
+    chain = keychain(tmp_path, {"auths": {"h.example": encoded("user", SECRET)}})
+    without, with_entry = (chain.describe(Reference.parse(f"{host}/a")) for host in ("other.example", "h.example"))
+    assert "DOCKER_AUTH_CONFIG (not set)" in without
+    assert str(tmp_path / "config.json") in without
+    assert "builder login other.example" in without
+    assert f"{tmp_path / 'config.json'} (h.example)" in with_entry
+    assert SECRET not in with_entry
+
+
+def helper(tmp_path: Path, name: str, script: str) -> dict[str, str]:
+    """A credential helper in PATH; returns the environment to use it."""
+    program = tmp_path / f"docker-credential-{name}"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+
+
+def test_helpers_get_the_server_and_answer(tmp_path: Path) -> None:
+    script = 'read server; printf \'{"ServerURL":"%s","Username":"%s","Secret":"x"}\' "$server" "$1-$server"'
+    environment = helper(tmp_path, "named", script)
+    config = {"credHelpers": {"h.example:5000": "named"}, "auths": {"h.example:5000": encoded("auths", "y")}}
+    chain = keychain(tmp_path, config, **environment)
+    assert found(chain, "h.example:5000/a") == ("get-h.example:5000", "x")
+
+
+def test_the_store_comes_last_and_docker_hub_has_its_old_name(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "all", 'read s; printf \'{"Username":"<token>","Secret":"%s"}\' "$s"')
+    chain = keychain(tmp_path, {"credsStore": "all", "auths": {"h.example": encoded("auths", "y")}}, **environment)
+    assert found(chain, "h.example/a") == ("auths", "y")
+    hub = chain.credentials(Reference.parse("alpine"))
+    assert hub is not None
+    assert hub.identity_token == "https://index.docker.io/v1/"
+
+
+def test_a_helper_that_finds_nothing_means_anonymous(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "none", "echo 'credentials not found in native keychain'; exit 1")
+    assert found(keychain(tmp_path, {"credsStore": "none"}, **environment), "h.example/a") is None
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (f"echo {SECRET}; exit 3", "failed with status 3"),
+        (f"echo {SECRET}", "answered no credentials"),
+        (f"echo '[\"{SECRET}\"]'", "answered no credentials"),
+        ("kill -SEGV $$", "failed with status 139"),
+    ],
+)
+def test_broken_helpers(tmp_path: Path, script: str, message: str) -> None:
+    chain = keychain(tmp_path, {"credsStore": "bad"}, **helper(tmp_path, "bad", script))
+    with pytest.raises(BuilderError, match=message) as caught:
+        found(chain, "h.example/a")
+    assert SECRET not in str(caught.value)
+
+
+def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BuilderError, match="docker-credential-absent is not installed"):
+        found(keychain(tmp_path, {"credsStore": "absent"}, PATH=str(tmp_path)), "h.example/a")
+
+
+def test_a_helper_is_no_path(tmp_path: Path) -> None:
+    with pytest.raises(BuilderError, match="not valid"):
+        found(keychain(tmp_path, {"credsStore": "../../bin/sh"}), "h.example/a")
+
+
+def test_credentials_hide_their_secrets() -> None:
+    credentials = Credentials(username=SECRET, password=SECRET, identity_token=SECRET, registry_token=SECRET)
+    assert SECRET not in repr(credentials)
