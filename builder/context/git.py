@@ -81,13 +81,18 @@ def _revision(spec: ContextSpec, git: _Git) -> str:
 
 
 def _environment(spec: ContextSpec, url: str, environment: Mapping[str, str]) -> dict[str, str]:
+    return git_environment(url, environment, insecure_skip_tls=spec.git.insecure_skip_tls)
+
+
+def git_environment(url: str, environment: Mapping[str, str], *, insecure_skip_tls: bool = False) -> dict[str, str]:
+    """What git is run with: nothing asks, no protocol reads local files, credentials for the host of `url` alone."""
     settings = []
-    header = _authorization(url, environment)
+    header = authorization(url, environment)
     if header:
         parts = urlsplit(url)
         origin = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "/", "", ""))
         settings.append((f"http.{origin}.extraHeader", header))
-    if spec.git.insecure_skip_tls:
+    if insecure_skip_tls:
         settings.append(("http.sslVerify", "false"))
     result = {"GIT_ALLOW_PROTOCOL": "http:https:git:ssh"} | dict(environment)
     result |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_CONFIG_COUNT": str(len(settings))}
@@ -96,7 +101,8 @@ def _environment(spec: ContextSpec, url: str, environment: Mapping[str, str]) ->
     return result
 
 
-def _authorization(url: str, environment: Mapping[str, str]) -> str:
+def authorization(url: str, environment: Mapping[str, str]) -> str:
+    """The header with the credentials of `url` or of the environment; "" without any, or for other protocols."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         return ""

@@ -24,10 +24,10 @@ def download(url: str) -> Iterator[Readable]:
                 raise ContextError(f"{shown} answered {response.status_code} {response.reason}")
             yield _Body(response.iter_content(1 << 20))
     except requests.RequestException as error:
-        raise ContextError(f"cannot fetch {shown}: {_reason(error)}") from None
+        raise ContextError(f"cannot fetch {shown}: {reason(error)}") from None
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What went wrong, without the URL that the library's text repeats."""
     while error.__context__ is not None and isinstance(error.__context__, Exception):
         error = error.__context__

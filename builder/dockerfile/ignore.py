@@ -58,12 +58,15 @@ class IgnoreRules:
         return any(rule.is_exception and rule.may_match_below(directory) for rule in self._rules)
 
     def _matches_of_parent(self, path: str) -> tuple[bool, ...]:
-        parent = posixpath.dirname(path)
-        if not parent:
-            return (False,) * len(self._rules)
-        if parent not in self._matched:
-            self._matched[parent] = self._decide(parent, self._matches_of_parent(parent))[1]
-        return self._matched[parent]
+        matches = (False,) * len(self._rules)
+        end = path.find("/")
+        while end >= 0:
+            directory = path[:end]
+            if directory not in self._matched:
+                self._matched[directory] = self._decide(directory, matches)[1]
+            matches = self._matched[directory]
+            end = path.find("/", end + 1)
+        return matches
 
     def _decide(self, path: str, parent: tuple[bool, ...]) -> tuple[bool, tuple[bool, ...]]:
         excluded = False

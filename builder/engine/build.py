@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from builder.digest import Digest
 from builder.dockerfile.ignore import IgnoreRules
+from builder.engine import checks
 from builder.engine.assemble import assembled
 from builder.engine.bases import Bases
 from builder.engine.build_state import BuildState
@@ -21,7 +22,6 @@ from builder.engine.plan import Plan, make_plan
 from builder.engine.request import BuildRequest
 from builder.engine.services import Services
 from builder.engine.steps import Steps
-from builder.progress import log
 from builder.registry.push import Pusher, first_repositories
 from builder.rootfs.disk_tree import DiskTree
 
@@ -31,7 +31,7 @@ class BuildResult:
     """What came of a build.
 
     Attributes:
-        digest: of the image's manifest; None after a dry run.
+        digest: of the image's manifest; None if none was built (a dry run, a check).
     """
 
     digest: Digest | None
@@ -44,17 +44,20 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
     """
     with ExitStack() as stack:
         pusher = None
-        if request.outputs.push and request.outputs.destinations and not request.dry_run:
+        if request.outputs.push and request.outputs.destinations and not (request.dry_run or request.check):
             pusher = stack.enter_context(Pusher(services.registries, services.progress))
         bases = Bases(services)
         plan = _planned(request, bases, pusher)
-        for warning in plan.dockerfile.warnings:
-            where = f"{warning.location.path}:{warning.location.line}"
-            log(services.progress, "warning", f"{where}: {warning.message} ({warning.name})")
+        ignore = IgnoreRules.parse(request.ignore) if request.ignore else None
+        found = checks.findings(plan, ignore)
+        checks.report(found, plan.dockerfile, services.progress)
+        if request.check:
+            checks.conclude(found, services.progress)
+            return BuildResult(digest=None)
         if request.dry_run:
             print(outline(plan), end="")
             return BuildResult(digest=None)
-        state = _state(request, services, plan, bases, pusher)
+        state = _state(request, services, plan, bases, ignore, pusher)
         stage = build_stages(state)
         image = assembled(stage, request)
         export(image, request.outputs, pusher)
@@ -95,7 +98,14 @@ class _Asking:
             raise self._error
 
 
-def _state(request: BuildRequest, services: Services, plan: Plan, bases: Bases, pusher: Pusher | None) -> BuildState:
+def _state(
+    request: BuildRequest,
+    services: Services,
+    plan: Plan,
+    bases: Bases,
+    ignore: IgnoreRules | None,
+    pusher: Pusher | None,
+) -> BuildState:
     repositories = first_repositories(request.outputs.destinations) if pusher is not None else []
 
     def finished(layer: Layer) -> None:
@@ -103,7 +113,6 @@ def _state(request: BuildRequest, services: Services, plan: Plan, bases: Bases, 
             assert pusher is not None
             pusher.start(layer.blob, repository)
 
-    ignore = IgnoreRules.parse(request.ignore) if request.ignore else None
     return BuildState(
         request=request,
         services=services,

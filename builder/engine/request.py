@@ -61,7 +61,9 @@ class BuildRequest:
         ignore: the text of the .dockerignore that applies, None if there is none.
         build_args: ``--build-arg``, values from the environment and proxies filled in.
         targets: stages to build; the first is what is exported. Empty: the last stage.
-        environment: the builder's own environment, for SOURCE_DATE_EPOCH and the like.
+        dry_run: only print the plan.
+        check: only check the Dockerfile.
+        environment: the builder's own environment, for the programs that it starts (git).
     """
 
     context: Path
@@ -76,5 +78,7 @@ class BuildRequest:
     outputs: Outputs = field(default_factory=Outputs)
     format: ImageFormat = field(default_factory=ImageFormat)
     single_snapshot: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     ignore_paths: tuple[str, ...] = ()
     dry_run: bool = False
+    check: bool = False

@@ -12,7 +12,8 @@ from builder.engine.bases import BaseImage
 from builder.engine.build_state import BuildState
 from builder.engine.foundations import OnImage, OnNothing, OnStage
 from builder.engine.instructions import config
-from builder.engine.instructions.files import Surroundings, transfer
+from builder.engine.instructions.files import transfer
+from builder.engine.instructions.remote import Surroundings
 from builder.engine.instructions.run import run
 from builder.engine.instructions.workdir import workdir
 from builder.engine.located import located
@@ -117,7 +118,12 @@ class StageBuilder:
             made = workdir(stage, instruction, state.time)
             return None if made is None else stage.changed(made)
         if isinstance(instruction, (syntax.Copy, syntax.Add)):
-            around = Surroundings(sources=sources, time=state.time, scratch=state.services.scratch)
+            around = Surroundings(
+                sources=sources,
+                time=state.time,
+                scratch=state.services.scratch,
+                environment=state.request.environment,
+            )
             with state.context_lock:
                 return transfer(stage, instruction, around)
         assert isinstance(instruction, syntax.Run)

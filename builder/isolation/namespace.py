@@ -10,7 +10,6 @@ from builder.errors import IsolationError
 from builder.isolation import idmap, user_namespace
 from builder.isolation.advice import isolation_error
 from builder.isolation.idmap import IdMap
-from builder.isolation.sandbox.helper import serve
 from builder.isolation.sandbox.settings import Settings
 from builder.isolation.sandboxed import NamespaceIsolation
 from builder.linux.namespaces import in_initial_user_namespace
@@ -63,7 +62,13 @@ def _fork_helper(settings: Settings) -> NamespaceIsolation:
     builder = os.getpid()
     helper = os.fork()
     if helper == 0:
-        ours.close()
-        serve(theirs, builder, settings)
+        try:
+            ours.close()
+            # Only the helper needs what it imports; the builder has other things to do meanwhile.
+            from builder.isolation.sandbox.helper import serve
+
+            serve(theirs, builder, settings)
+        finally:
+            os._exit(1)
     theirs.close()
     return NamespaceIsolation(ours, helper)

@@ -12,8 +12,7 @@ from builder.errors import IsolationError
 from builder.isolation import stubs
 from builder.isolation.base import Cancelled, Output
 from builder.isolation.command import Command, OverlayRoot
-from builder.isolation.sandbox.helper import NEW, OPENED, QUIT
-from builder.isolation.sandbox.protocol import Exited, OverlayVerdict, ProbeOverlay
+from builder.isolation.sandbox.protocol import NEW, OPENED, QUIT, Exited, OverlayVerdict, ProbeOverlay
 from builder.isolation.session import Session
 
 

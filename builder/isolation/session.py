@@ -20,7 +20,9 @@ _PATIENCE = 10.0
 
 
 class Session:
-    """Ends when the control socket is closed at the other side: then nothing of the command is left.
+    """Ends with the supervisor's reply, or when it closes the control socket: then no process of the command is left.
+
+    Its mounts go with the supervisor itself, a few milliseconds later.
 
     Args:
         control: the socket to the supervisor.
@@ -74,17 +76,17 @@ class Session:
 
     def reply(self) -> object:
         """The supervisor's last word. Raises IsolationError if it says that the command could not be run."""
-        messages = [message for message in protocol.unpack(bytes(self._received)) if not isinstance(message, Stubs)]
-        if not messages:
+        reply = self._reply()
+        if reply is None:
             raise IsolationError(
                 "the process that isolates the command was killed",
                 hint="the machine may have run out of memory; the kernel's log (dmesg) says so",
             )
-        if isinstance(messages[-1], Failed):
-            if messages[-1].bug:
-                raise RuntimeError(messages[-1].message)
-            raise IsolationError(messages[-1].message, hint=messages[-1].hint)
-        return messages[-1]
+        if isinstance(reply, Failed):
+            if reply.is_bug:
+                raise RuntimeError(reply.message)
+            raise IsolationError(reply.message, hint=reply.hint)
+        return reply
 
     def stubs(self) -> tuple[Stub, ...]:
         """What was made in the root filesystem for mounts."""
@@ -97,13 +99,17 @@ class Session:
             os.close(descriptor)
 
     def _receive(self) -> bool:
-        """Take in what the supervisor says; False at its end."""
+        """Take in what the supervisor says; False after its last word."""
         try:
             data = self._control.recv(_CHUNK)
         except ConnectionResetError:
             return False
         self._received += data
-        return bool(data)
+        return bool(data) and self._reply() is None
+
+    def _reply(self) -> object | None:
+        messages = protocol.unpack(bytes(self._received))
+        return next((message for message in messages if not isinstance(message, Stubs)), None)
 
     def _pass_on(self, descriptor: int, output: Callable[[int, bytes], None]) -> bool:
         """Pass on what is there to be read; False at the end of the stream."""

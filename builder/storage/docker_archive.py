@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from builder.errors import DigestMismatch
 from builder.image.descriptor import Descriptor
 from builder.image.reference import DEFAULT_REGISTRY, Reference
 from builder.storage.atomic import replacing
@@ -52,6 +53,8 @@ class _Tar:
         self._header(name, blob.descriptor.size)
         with blob.source.open() as source:
             size = copy(source, self._stream)
+        if size != blob.descriptor.size:
+            raise DigestMismatch(f"blob {blob.descriptor.digest} has {size} bytes instead of {blob.descriptor.size}")
         self._pad(size)
 
     def add_bytes(self, name: str, data: bytes) -> None:

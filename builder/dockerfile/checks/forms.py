@@ -88,7 +88,7 @@ def _platform(stage: Stage) -> Iterator[Finding]:
 
 def _ignored(instruction: Add | Copy, ignore: IgnoreRules) -> Iterator[Finding]:
     for source in instruction.sources:
-        path = posixpath.normpath("/" + source)[1:]
+        path = posixpath.normpath("/" + source).lstrip("/")
         if "$" in source or "://" in source or source.startswith("git@"):
             continue
         if path and ignore.excludes(path):

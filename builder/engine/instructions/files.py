@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import difflib
 import posixpath
-from dataclasses import dataclass
-from pathlib import Path
 
+from builder.context.git_source import GitSource
 from builder.dockerfile.errors import DockerfileError
 from builder.dockerfile.globs import has_wildcards
 from builder.dockerfile.ignore import IgnoreRules
@@ -15,29 +14,14 @@ from builder.engine.copying.archives import Unpacking, is_archive, unpack
 from builder.engine.copying.copier import Copier, CopyOptions
 from builder.engine.copying.modes import octal_mode, parse_mode
 from builder.engine.copying.sources import matches, matches_below
+from builder.engine.instructions.remote import Surroundings, git_tree, is_remote, url_tree
 from builder.engine.stage import Stage
 from builder.engine.users import file_owner
-from builder.errors import NotSupportedYet
 from builder.layer.changes import Changes
 from builder.layer.entry import BytesContent, Entry, Kind
 from builder.layer.paths import inside, split
 from builder.rootfs.disk_tree import DiskTree
-from builder.rootfs.tree import FileTree, SourceTree, with_parents
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What COPY and ADD have around them.
-
-    Attributes:
-        sources: the tree that is copied from.
-        time: SOURCE_DATE_EPOCH, None if not set.
-        scratch: a directory for what is unpacked on the way.
-    """
-
-    sources: SourceTree
-    time: int | None
-    scratch: Path
+from builder.rootfs.tree import FileTree, with_parents
 
 
 def transfer(stage: Stage, instruction: Copy | Add, around: Surroundings) -> Changes:
@@ -108,7 +92,7 @@ class _Transfer:
                 "end it with a slash",
             )
         for source in instruction.sources:
-            if _is_remote(source):
+            if is_remote(source):
                 self._remote(source)
             elif isinstance(instruction, Copy) and instruction.parents:
                 self._copy_with_parents(source)
@@ -120,7 +104,17 @@ class _Transfer:
     def _remote(self, source: str) -> None:
         if isinstance(self._instruction, Copy):
             raise DockerfileError.at(self._instruction, "the source of COPY can't be a URL", source, "use ADD")
-        raise NotSupportedYet(f"ADD {source}")
+        if (git := GitSource.parse(source)) is not None:
+            self._copier.copy(git_tree(git, self._instruction, self._around), "", self._destination)
+            return
+        tree, name = url_tree(source, self._instruction, self._around)
+        entry = tree.entry(name)
+        assert entry is not None
+        # Unlike a local archive, one behind a URL is unpacked only on demand.
+        if self._instruction.unpack and entry.content is not None and is_archive(entry.content):
+            self._unpack(entry, name)
+        else:
+            self._copier.copy(tree, name, self._destination)
 
     def _copy(self, source: str) -> None:
         found = matches(self._around.sources, source)
@@ -187,7 +181,3 @@ def _absolute(working_dir: str, destination: str) -> str:
     is_directory = destination.endswith("/") or posixpath.basename(destination) in ("", ".", "..")
     path = "/" + inside(posixpath.join(working_dir or "/", destination))
     return path.rstrip("/") + "/" if is_directory else path
-
-
-def _is_remote(source: str) -> bool:
-    return source.startswith(("http://", "https://", "git://", "ssh://", "git@"))

@@ -6,7 +6,6 @@ import errno
 import os
 
 from builder.isolation.sandbox.targets import by_descriptor
-from builder.linux import mountinfo
 from builder.linux.libc import SyscallError
 from builder.linux.mount import (
     MOUNT_ATTR_NODEV,
@@ -56,6 +55,8 @@ def set_attributes(mounted: int, attributes: int) -> None:
 
 def remount_with(mounted: int, attributes: int) -> None:
     """The same by mount(2), one mount after the other: flags that a mount has must be given again."""
+    from builder.linux import mountinfo
+
     top = os.readlink(by_descriptor(mounted))
     added = sum(flag for attribute, flag in _AS_FLAG.items() if attributes & attribute)
     below = {point.target: point for point in mountinfo.read() if (point.target + "/").startswith(top + "/")}

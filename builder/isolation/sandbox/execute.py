@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 from typing import NoReturn
 
 from builder.errors import IsolationError
 from builder.isolation.command import Command
+from builder.isolation.sandbox.signals import restore_defaults
 from builder.linux import capabilities
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -19,18 +19,12 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 def execute(command: Command, stdout: int, stderr: int, *, set_groups: bool) -> NoReturn:
     """Become the command. If there is no such program, its error output says so and the status is 127 or 126."""
     os.setsid()
-    _default_signals()
+    restore_defaults()
     os.umask(0o022)
     _redirect(stdout, stderr, command.uid)
     _enter(command.cwd)
     _become(command, set_groups=set_groups)
     _execute_program(command)
-
-
-def _default_signals() -> None:
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _redirect(stdout: int, stderr: int, uid: int) -> None:
@@ -52,9 +46,8 @@ def _enter(directory: str) -> None:
 
 
 def _become(command: Command, *, set_groups: bool) -> None:
-    """Take on user, groups and capabilities; only root has any in effect."""
+    """Take on user, groups and capabilities; only root has any in effect. The helper has limited what can be had."""
     allowed = capabilities.CONTAINER_DEFAULT & capabilities.effective()
-    capabilities.limit(capabilities.CONTAINER_DEFAULT)
     if set_groups:
         os.setgroups(command.groups)
     os.setresgid(command.gid, command.gid, command.gid)

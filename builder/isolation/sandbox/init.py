@@ -1,27 +1,28 @@
-"""Process 1 of a command's pid namespace: finishes the mounts, starts the command, reaps, and ends with it."""
+"""Process 1 of a command's pid namespace: mounts /proc, starts the command, reaps, and ends with it."""
 
 from __future__ import annotations
 
 import os
-import pickle
 import select
-import traceback
+import socket
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from builder.errors import IsolationError
 from builder.isolation.advice import isolation_error
 from builder.isolation.command import Command
+from builder.isolation.sandbox import protocol
 from builder.isolation.sandbox.execute import execute
-from builder.isolation.sandbox.kernel_files import proc_protection
-from builder.isolation.sandbox.mounts import perform
-from builder.isolation.sandbox.protocol import Failed
+from builder.isolation.sandbox.kernel_files import stage_proc
+from builder.isolation.sandbox.namespaces import enter_network
+from builder.isolation.sandbox.protocol import Failed, Start
 from builder.isolation.sandbox.root import pivot
 from builder.isolation.sandbox.settings import Settings
-from builder.isolation.sandbox.targets import Root, by_descriptor
-from builder.linux.mount import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, mount
+from builder.isolation.sandbox.targets import Root
 from builder.linux.namespaces import join_new_session_keyring
 from builder.linux.processes import die_with_parent, forbid_inspection
+
+READY = b"r"
 
 
 class Streams(NamedTuple):
@@ -32,28 +33,32 @@ class Streams(NamedTuple):
     failures: int
 
 
-def run_init(command: Command, root: Root, proc: int, streams: Streams, settings: Settings) -> NoReturn:
-    """Run the command and exit with its status (128 + n for signal n); in a pid namespace the kernel ends the rest."""
-    with reported(streams.failures):
+def run_init(inbox: socket.socket, stage: Root, streams: Streams, settings: Settings) -> NoReturn:
+    """Get ready, wait for Start, run the command and exit with its status (128 + n for signal n).
+
+    In a pid namespace the kernel then ends all that is left in it.
+    """
+    with Reported(streams.failures):
         die_with_parent()
         _stop_if_orphaned(streams.failures)
-        _mount_proc(root, proc, own=settings.pid_namespace)
-        pivot(root)
-        os.close(root.descriptor)
-        os.close(proc)
+        stage_proc(stage, own=settings.pid_namespace)
         with suppress(OSError):  # a container's filter may forbid it, or the kernel lack it
             join_new_session_keyring()
+        inbox.send(READY)
+        start = _await_start(inbox)
+        enter_network(start.command)
+        pivot(start.root)
         forbid_inspection()
         pid = os.fork()
         if pid == 0:
-            _be_command(command, streams, settings)
+            _be_command(start.command, streams, settings)
         os.close(streams.stdout)
         os.close(streams.stderr)
         os._exit(_reap_until(pid))
     os._exit(1)
 
 
-class reported:  # noqa: N801  (a context manager, used like a function)
+class Reported:
     """Sends what goes wrong inside to the supervisor, and ends the process."""
 
     def __init__(self, failures: int) -> None:
@@ -70,13 +75,24 @@ class reported:  # noqa: N801  (a context manager, used like a function)
         elif isinstance(error, OSError):
             failure = Failed.of(isolation_error(error, "cannot start the command in its sandbox"))
         else:
-            failure = Failed("".join(traceback.format_exception(error)), bug=True)
-        os.write(self._failures, pickle.dumps(failure))
+            failure = Failed.bug(error)
+        os.write(self._failures, protocol.pack(failure))
         os._exit(1)
 
 
+def _await_start(inbox: socket.socket) -> Start:
+    try:
+        start = protocol.receive(inbox)
+    except EOFError:
+        os._exit(1)  # nothing is to be run any more
+    if not isinstance(start, Start):
+        raise TypeError(f"{type(start).__name__} is no Start")
+    inbox.close()
+    return start
+
+
 def _be_command(command: Command, streams: Streams, settings: Settings) -> NoReturn:
-    with reported(streams.failures):
+    with Reported(streams.failures):
         die_with_parent()
         execute(command, streams.stdout, streams.stderr, set_groups=not settings.id_map.single_group)
     os._exit(1)
@@ -88,16 +104,6 @@ def _stop_if_orphaned(failures: int) -> None:
     poll.register(failures, 0)
     if poll.poll(0):  # POLLERR: nobody is left to read
         os._exit(1)
-
-
-def _mount_proc(root: Root, proc: int, *, own: bool) -> None:
-    target = by_descriptor(proc)
-    if own:
-        mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    else:
-        mount("/proc", target, flags=MS_BIND | MS_REC)
-    for action in proc_protection():
-        perform(action, root)
 
 
 def _reap_until(pid: int) -> int:

@@ -1,4 +1,7 @@
-"""What the kernel and the machine lend to a command: /proc, /dev, /sys, /etc/resolv.conf and /etc/hosts."""
+"""What the kernel and the machine lend to a command: /proc, /dev, /sys, /etc/resolv.conf and /etc/hosts.
+
+The parts that are alike for all commands are made ahead of time, on a stage: a filesystem of the supervisor's own.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from builder.isolation.sandbox.mounts import (
     NewFilesystem,
     ReadOnly,
     SymbolicLink,
+    perform,
 )
+from builder.isolation.sandbox.targets import Root, by_descriptor
 from builder.linux.mount import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
@@ -24,9 +29,11 @@ from builder.linux.mount import (
     MS_NOEXEC,
     MS_NOSUID,
     MS_STRICTATIME,
+    mount,
 )
 
 _HARMLESS = MS_NOSUID | MS_NODEV | MS_NOEXEC
+_STAGE = "/sys"  # it exists everywhere, and nobody keeps files there
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {
     "fd": "/proc/self/fd",
@@ -54,21 +61,38 @@ _MASKED_PROC = (
 _READ_ONLY_PROC = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def surroundings(command: Command) -> Iterator[MountAction]:
-    """All mounts of a command but /proc, in their order."""
-    yield from _network_files(command)
-    yield from _dev()
-    if os.path.isdir("/sys"):
-        attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
-        yield BoundTree(target="/sys", source="/sys", attributes=attributes, keep=True)
-        yield from (Masked(target=target) for target in _MASKED_SYS)
+def make_stage() -> Root:
+    """Mount a stage with /dev and /sys as commands get them, in a mount namespace of this process's own."""
+    machine = os.open(_STAGE, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mount("tmpfs", _STAGE, "tmpfs", _HARMLESS, "mode=755")
+    stage = Root(_STAGE)
+    for action in (*_dev(), *_sys(by_descriptor(machine))):
+        perform(action, stage)
+    os.close(machine)
+    return stage
+
+
+def stage_proc(stage: Root, *, own: bool) -> None:
+    """Mount /proc on the stage: that of this process's pid namespace, or the machine's where it has none of its own."""
+    if own:
+        perform(NewFilesystem(target="/proc", filesystem="proc", flags=_HARMLESS), stage)
+    else:
+        perform(BoundTree(target="/proc", source="/proc"), stage)
+    for target in _MASKED_PROC:
+        perform(Masked(target=target), stage)
+    for target in _READ_ONLY_PROC:
+        perform(ReadOnly(target=target), stage)
+
+
+def surroundings(command: Command, stage: Root) -> Iterator[MountAction]:
+    """All mounts of a command on top of its root filesystem, in their order."""
+    for name in ("/dev", "/sys", "/proc"):
+        yield BoundTree(target=name, source=stage.path + name, keep=True)
+    yield GeneratedFile(target="/etc/resolv.conf", scratch=stage.descriptor, content=_read("/etc/resolv.conf"))
+    machine = _read("/etc/hosts") if command.network == "host" else b""
+    content = hosts(machine, command.hostname or DEFAULT_HOSTNAME)
+    yield GeneratedFile(target="/etc/hosts", scratch=stage.descriptor, content=content)
     yield from (_requested(wish) for wish in command.mounts)
-
-
-def proc_protection() -> Iterator[MountAction]:
-    """What is done to a /proc once it is mounted."""
-    yield from (Masked(target=target) for target in _MASKED_PROC)
-    yield from (ReadOnly(target=target) for target in _READ_ONLY_PROC)
 
 
 def hosts(machine: bytes, hostname: str) -> bytes:
@@ -82,19 +106,10 @@ def hosts(machine: bytes, hostname: str) -> bytes:
     return content
 
 
-def _network_files(command: Command) -> Iterator[MountAction]:
-    """They lie on a filesystem that the real /dev then hides: the image's own files stay as they are."""
-    machine = _read("/etc/hosts") if command.network == "host" else b""
-    yield NewFilesystem(target="/dev", filesystem="tmpfs", flags=_HARMLESS, options=("mode=755",), keep=True)
-    yield GeneratedFile(target="/etc/resolv.conf", scratch="/dev", content=_read("/etc/resolv.conf"))
-    content = hosts(machine, command.hostname or DEFAULT_HOSTNAME)
-    yield GeneratedFile(target="/etc/hosts", scratch="/dev", content=content)
-
-
 def _dev() -> Iterator[MountAction]:
     # Nodes are the machine's, bound one by one: on the filesystem itself none work, whoever makes them.
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_STRICTATIME
-    yield NewFilesystem(target="/dev", filesystem="tmpfs", flags=flags, options=("mode=755,size=65536k",), keep=True)
+    yield NewFilesystem(target="/dev", filesystem="tmpfs", flags=flags, options=("mode=755,size=65536k",))
     for name in _DEVICES:
         if os.path.exists(f"/dev/{name}"):
             yield BoundTree(target=f"/dev/{name}", source=f"/dev/{name}")
@@ -104,6 +119,12 @@ def _dev() -> Iterator[MountAction]:
     yield NewFilesystem(target="/dev/shm", filesystem="tmpfs", flags=_HARMLESS, options=("mode=1777,size=65536k",))
     yield NewFilesystem(target="/dev/mqueue", filesystem="mqueue", flags=_HARMLESS, optional=True)
     yield from (SymbolicLink(directory="/dev", name=name, to=to) for name, to in _LINKS.items())
+
+
+def _sys(machine: str) -> Iterator[MountAction]:
+    attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+    yield BoundTree(target="/sys", source=machine, attributes=attributes)
+    yield from (Masked(target=target) for target in _MASKED_SYS)
 
 
 def _requested(wish: Bind | Tmpfs) -> MountAction:

@@ -53,10 +53,10 @@ class BoundTree(NamedTuple):
 
 
 class GeneratedFile(NamedTuple):
-    """A read-only file with this content; `scratch` is a new filesystem inside the root that can hold it."""
+    """A read-only file with this content, held by the directory `scratch` (a descriptor)."""
 
     target: str
-    scratch: str
+    scratch: int
     content: bytes
 
 
@@ -125,15 +125,14 @@ def _bind(action: BoundTree, root: Root) -> None:
 
 
 def _generate(action: GeneratedFile, root: Root) -> None:
-    name = os.path.basename(action.target)
-    scratch, target = root.open(action.scratch), open_target(root, action.target, directory=False)
-    file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=scratch)
+    name, target = os.path.basename(action.target), open_target(root, action.target, directory=False)
+    file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=action.scratch)
     try:
         os.write(file, action.content)
         _bind_to(by_descriptor(file), target, action.target)
     finally:
-        for descriptor in (scratch, target, file):
-            os.close(descriptor)
+        os.close(target)
+        os.close(file)
     attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
     _set_attributes(root, action.target, attributes)
 

@@ -20,16 +20,16 @@ from builder.linux.namespaces import (
 )
 
 
-def enter_namespaces(command: Command, settings: Settings) -> None:
-    """Enter new ones; the pid namespace, if there is one, begins with the next fork."""
-    flags = CLONE_NEWIPC | CLONE_NEWUTS
-    if settings.pid_namespace:
-        flags |= CLONE_NEWPID
-    if command.network == "none":
-        flags |= CLONE_NEWNET
-    enter_mount_namespace(flags)
+def enter_namespaces(settings: Settings) -> None:
+    """Enter those that every command has; the pid namespace, if there is one, begins with the next fork."""
+    enter_mount_namespace(CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWPID if settings.pid_namespace else 0))
+
+
+def enter_network(command: Command) -> None:
+    """Take on the command's host name and network."""
     sethostname(command.hostname or DEFAULT_HOSTNAME)
     if command.network == "none":
+        unshare(CLONE_NEWNET)
         raise_loopback()
 
 

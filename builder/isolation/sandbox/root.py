@@ -60,9 +60,9 @@ def mount_overlay(root: OverlayRoot, target: str, *, user_xattr: bool) -> None:
             os.close(descriptor)
 
 
-def pivot(root: Root) -> None:
-    """Make `root` the root directory of all processes in this mount namespace, and let go of the old one."""
-    os.fchdir(root.descriptor)
+def pivot(path: str) -> None:
+    """Make the mount at `path` the root of all processes in this mount namespace, and let go of the old root."""
+    os.chdir(path)
     pivot_root(".", ".")
     umount2(".", MNT_DETACH)  # the old root, which now lies on top of the new one
     os.chdir("/")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from typing import Literal
 
-from builder.isolation.sandbox.protocol import Stub
+from builder.isolation.sandbox.protocol import CopiedUp, Stub
 
 _MOST_LINKS = 40  # as the kernel's MAXSYMLINKS
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,6 +24,7 @@ class Root:
         upper: the upper directory if it is an overlay.
 
     Attributes:
+        path: where it is mounted, without symlinks.
         descriptor: of its directory (O_PATH).
         stubs: what `open` had to make, in the order in which it did.
     """
@@ -30,7 +32,7 @@ class Root:
     def __init__(self, path: str, upper: str | None = None) -> None:
         self.descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.stubs: list[Stub] = []
-        self._path = _path_of(self.descriptor)
+        self.path = _path_of(self.descriptor)
         self._upper = upper
         self._mount = _mount_id(self.descriptor)
 
@@ -59,9 +61,9 @@ class Root:
 
     def _make(self, walk: _Walk, name: str, *, directory: bool, keep: bool) -> None:
         before = os.fstat(walk.here)
-        parent = os.path.relpath(_path_of(walk.here), self._path)
-        path = os.path.normpath(os.path.join(parent, name))
+        path = os.path.normpath(os.path.join(self._relative(walk.here), name))
         whiteout = self._upper is not None and _is_whiteout(os.path.join(self._upper, path))
+        copied_up = tuple(self._to_be_copied_up(walk))
         if directory:
             os.mkdir(name, 0o755, dir_fd=walk.here)
         else:
@@ -75,8 +77,22 @@ class Root:
                 whiteout=whiteout,
                 parent_times=(before.st_atime_ns, before.st_mtime_ns),
                 made_at=os.fstat(walk.here).st_mtime_ns,
+                copied_up=copied_up,
             )
         )
+
+    def _to_be_copied_up(self, walk: _Walk) -> Iterator[CopiedUp]:
+        if self._upper is None:
+            return
+        for directory in reversed(walk.trail):
+            path = self._relative(directory)
+            if os.path.lexists(os.path.join(self._upper, path)):
+                return
+            status = os.fstat(directory)
+            yield CopiedUp(path, (status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns))
+
+    def _relative(self, descriptor: int) -> str:
+        return os.path.relpath(_path_of(descriptor), self.path)
 
 
 class _Walk:
@@ -84,25 +100,25 @@ class _Walk:
 
     def __init__(self, root: int, path: str) -> None:
         self._root = root
-        self._trail: list[int] = []
+        self.trail: list[int] = []
         self._links = 0
         self.pending = _names(path)
 
     @property
     def here(self) -> int:
-        return self._trail[-1] if self._trail else self._root
+        return self.trail[-1] if self.trail else self._root
 
     def enter(self, name: str) -> None:
         """Go into `name`; if it is a symlink, what it names comes next."""
         if name == "..":
-            if self._trail:
-                os.close(self._trail.pop())
+            if self.trail:
+                os.close(self.trail.pop())
             return
         found = os.open(name, _LOOK, dir_fd=self.here)
         if stat.S_ISLNK(os.fstat(found).st_mode):
             self._follow(found, name)
         else:
-            self._trail.append(found)
+            self.trail.append(found)
 
     def _follow(self, link: int, name: str) -> None:
         target = os.readlink("", dir_fd=link)
@@ -115,8 +131,8 @@ class _Walk:
         self.pending.extend(_names(target))
 
     def close(self) -> None:
-        while self._trail:
-            os.close(self._trail.pop())
+        while self.trail:
+            os.close(self.trail.pop())
 
 
 def by_descriptor(descriptor: int) -> str:

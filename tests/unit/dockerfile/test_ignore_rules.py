@@ -144,6 +144,10 @@ def test_directories_that_must_be_walked(rules, directory, may):
     assert IgnoreRules.parse(rules).may_include_below(directory) is may
 
 
+def test_a_deep_path():
+    assert IgnoreRules.parse("**/x").excludes("a/" * 2000 + "x")
+
+
 def test_rules_know_whether_there_are_any():
     assert not IgnoreRules.parse("# nothing\n\n")
     assert IgnoreRules.parse("a")

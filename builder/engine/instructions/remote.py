@@ -1,0 +1,71 @@
+"""Sources of ADD that are elsewhere: URLs and git repositories, as trees."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.context.git_source import GitSource, check_out_source
+from builder.context.remote_file import fetch
+from builder.digest import Digest
+from builder.dockerfile.errors import DockerfileError
+from builder.dockerfile.syntax import Add
+from builder.errors import InvalidReference
+from builder.layer.entry import Entry, FileContent, Kind
+from builder.layer.paths import inside
+from builder.rootfs.disk_tree import DiskTree
+from builder.rootfs.tree import FileTree, SourceTree
+
+_URLS = ("http://", "https://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What COPY and ADD have around them.
+
+    Attributes:
+        sources: the tree that is copied from.
+        time: SOURCE_DATE_EPOCH, None if not set.
+        scratch: a directory for what is downloaded or unpacked on the way.
+        environment: of programs that fetch (git).
+    """
+
+    sources: SourceTree
+    time: int | None
+    scratch: Path
+    environment: Mapping[str, str]
+
+
+def is_remote(source: str) -> bool:
+    """Whether a source is a URL or a git repository."""
+    return source.startswith(_URLS) or GitSource.parse(source) is not None
+
+
+def url_tree(url: str, instruction: Add, around: Surroundings) -> tuple[FileTree, str]:
+    """A tree with the file that `url` gives, mode 0600, and the file's name in it. Raises ContextError."""
+    checksum = None
+    if instruction.checksum:
+        try:
+            checksum = Digest.parse(instruction.checksum)
+        except InvalidReference as error:
+            raise DockerfileError.at(instruction, error.message, instruction.checksum, error.hint) from None
+    file = fetch(url, around.scratch, checksum)
+    tree, name = FileTree(), inside(file.name)
+    content = FileContent(str(file.path))
+    tree.put(name, Entry(Kind.FILE, 0o600, size=file.size, mtime=file.mtime, content=content))
+    return tree, name
+
+
+def git_tree(source: GitSource, instruction: Add, around: Surroundings) -> SourceTree:
+    """The files of a repository, without ``.git`` unless that is to be kept. Raises ContextError."""
+    target = around.scratch / f"git-{secrets.token_hex(8)}"
+    wanted = check_out_source(
+        source,
+        target,
+        around.environment,
+        keep_git_dir=instruction.keep_git_dir,
+        checksum=instruction.checksum,
+    )
+    return DiskTree(str(wanted))
