@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from support.account import Account, ordinary_user, readable_python
 from support.bases import push_busybox, push_debian
-from support.builder import Builder, remove_tree
+from support.builder import Builder, MakeBuilder, remove_tree
 from support.containers import Podman, podman
+from support.contexts import MakeContext, write_context
 from support.registry import LoopbackRegistry
-
-MakeContext = Callable[[Mapping[str, str | bytes]], Path]
-MakeBuilder = Callable[[str, Path], Builder]
 
 
 @pytest.fixture(scope="session")
@@ -45,14 +43,7 @@ def make_context(scratch: Path) -> MakeContext:
     """A function that makes a build context of ``{path: content}`` and returns its directory."""
 
     def make(files: Mapping[str, str | bytes]) -> Path:
-        context = Path(tempfile.mkdtemp(prefix="context-", dir=scratch))
-        context.chmod(0o755)
-        for name, content in files.items():
-            path = context / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-            path.chmod(0o644)
-        return context
+        return write_context(Path(tempfile.mkdtemp(prefix="context-", dir=scratch)), files)
 
     return make
 
@@ -141,16 +132,3 @@ def repository(request: pytest.FixtureRequest) -> str:
     """The name of a repository that no other test pushes to."""
     name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())
     return f"test/{'-'.join(part for part in name.split('-') if part)[:100]}"
-
-
-def readable_copy(source: Path, target: Path) -> Path:
-    """Copy a directory of the work tree, which may be closed to other users, to `target`, open to everyone."""
-    for path in [source, *source.rglob("*")]:
-        copy = target / path.relative_to(source)
-        if path.is_dir():
-            copy.mkdir()
-            copy.chmod(0o755)
-        else:
-            copy.write_bytes(path.read_bytes())
-            copy.chmod(0o644)
-    return target

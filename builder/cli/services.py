@@ -30,7 +30,7 @@ def services(options: BuildOptions, session: Session, prepared: Prepared) -> Ite
         if prepared.isolation:
             stack.callback(prepared.isolation.close)
         workers = ThreadPoolExecutor(max_workers=max(4, os.cpu_count() or 1), thread_name_prefix="layers")
-        stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        stack.callback(workers.shutdown, wait=True, cancel_futures=True)
         client = registries(options.registry, session)
         stack.callback(client.stop)
         yield Services(
@@ -39,6 +39,7 @@ def services(options: BuildOptions, session: Session, prepared: Prepared) -> Ite
             blobs=BlobStore(state),
             layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership)),
             scratch=scratch,
+            cache_mounts=state / "mounts",
             isolation=prepared.isolation,
             refusal=prepared.reason,
             ownership=ownership,

@@ -17,6 +17,7 @@ from builder.engine.build_state import BuildState
 from builder.engine.executor import build_stages
 from builder.engine.export import export
 from builder.engine.layers import Layer, Packer
+from builder.engine.mounts.caches import CacheMounts
 from builder.engine.outline import outline
 from builder.engine.plan import Plan, make_plan
 from builder.engine.request import BuildRequest
@@ -58,9 +59,11 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
             print(outline(plan), end="")
             return BuildResult(digest=None)
         state = _state(request, services, plan, bases, ignore, pusher)
-        stage = build_stages(state)
-        image = assembled(stage, request)
-        export(image, request.outputs, pusher)
+        try:
+            image = assembled(build_stages(state), request)
+            export(image, request.outputs, pusher)
+        finally:
+            state.stopped.set()
         return BuildResult(digest=image.digest)
 
 
@@ -106,6 +109,7 @@ def _state(
     ignore: IgnoreRules | None,
     pusher: Pusher | None,
 ) -> BuildState:
+    stopped = threading.Event()
     repositories = first_repositories(request.outputs.destinations) if pusher is not None else []
 
     def finished(layer: Layer) -> None:
@@ -118,10 +122,12 @@ def _state(
         services=services,
         plan=plan,
         bases=bases,
-        packer=Packer(services, request.format),
+        packer=Packer(services, request.format, stopped),
+        stopped=stopped,
         steps=Steps(services.progress),
         created=_created(request),
         context=DiskTree(str(request.context), ignore),
+        caches=CacheMounts(services.cache_mounts, services.ownership, services.layers.flavour),
         finished=finished,
         results={stage.index: Future() for stage in plan.stages},
         working=threading.Semaphore(services.parallel),

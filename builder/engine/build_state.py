@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from builder.dockerfile.stages import StageBase
 from builder.engine.bases import Bases
 from builder.engine.layers import Layer, Packer
+from builder.engine.mounts.caches import CacheMounts
 from builder.engine.plan import Plan
 from builder.engine.request import BuildRequest
 from builder.engine.services import Services
@@ -29,6 +30,7 @@ class BuildState:
         results: the stages by index, once they are complete.
         working: held while an instruction is at work, so that no more are than there are processors.
         context_lock: held while `context` is used; it remembers what it has seen.
+        stopped: set when the build has failed or was interrupted.
         finished: told of every layer of the exported image as soon as it is written.
     """
 
@@ -40,11 +42,12 @@ class BuildState:
     steps: Steps
     created: int
     context: DiskTree
+    caches: CacheMounts
     finished: Callable[[Layer], None]
     results: dict[int, Future[Stage]]
     working: threading.Semaphore
+    stopped: threading.Event
     context_lock: threading.Lock = field(default_factory=threading.Lock)
-    stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
     def time(self) -> int | None:

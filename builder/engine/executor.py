@@ -7,10 +7,11 @@ from concurrent.futures import Future
 
 from builder.dockerfile.stages import StageBase
 from builder.engine.build_state import BuildState
+from builder.engine.located import Stopped
 from builder.engine.plan import PlannedStage
 from builder.engine.prefetch import prefetch
 from builder.engine.stage import Stage
-from builder.engine.stage_builder import StageBuilder, Stopped
+from builder.engine.stage_builder import StageBuilder
 
 _SECONDS_TO_STOP = 10.0
 

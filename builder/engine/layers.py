@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from builder.digest import Digest
+from builder.engine.located import Stopped
 from builder.engine.request import ImageFormat
 from builder.engine.services import Services
 from builder.image.descriptor import Descriptor
 from builder.image.media_types import Family
 from builder.layer.changes import Changes
 from builder.layer.entry import Entry
-from builder.layer.writer import write_layer
+from builder.layer.writer import Sink, write_layer
 from builder.storage.blob import Blob
 
 
@@ -33,10 +35,14 @@ def completed(layer: Layer) -> Future[Layer]:
 
 
 class Packer:
-    """Writes layers of new content into the blob store."""
+    """Writes layers of new content into the blob store.
 
-    def __init__(self, services: Services, image_format: ImageFormat) -> None:
-        self._services, self._format = services, image_format
+    Args:
+        stopped: once it is set, layers that are being written are given up.
+    """
+
+    def __init__(self, services: Services, image_format: ImageFormat, stopped: threading.Event) -> None:
+        self._services, self._format, self._stopped = services, image_format, stopped
 
     def pack(self, changes: Changes, family: Family, finished: Callable[[Layer], None]) -> Future[Layer]:
         """Begin to write a layer. The contents of `changes` must stay as they are until it is complete.
@@ -52,12 +58,25 @@ class Packer:
             changes = not_after(changes, self._format.epoch or 0)
         blobs = self._services.blobs
         with blobs.ingest() as sink:
-            written = write_layer(changes, sink, algorithm, self._format.level, deterministic=deterministic)
+            stoppable = _Stoppable(sink, self._stopped)
+            written = write_layer(changes, stoppable, algorithm, self._format.level, deterministic=deterministic)
             sink.commit(written.digest, written.size)
         descriptor = Descriptor(media_type=family.layer(algorithm), digest=written.digest, size=written.size)
         layer = Layer(blob=Blob(descriptor=descriptor, source=blobs.source(descriptor)), diff_id=written.diff_id)
         finished(layer)
         return layer
+
+
+class _Stoppable:
+    """A sink that takes nothing more once the build has stopped."""
+
+    def __init__(self, sink: Sink, stopped: threading.Event) -> None:
+        self._sink, self._stopped = sink, stopped
+
+    def write(self, data: bytes, /) -> None:
+        if self._stopped.is_set():
+            raise Stopped
+        self._sink.write(data)
 
 
 def not_after(changes: Changes, latest: int) -> Changes:

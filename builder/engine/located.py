@@ -11,9 +11,16 @@ class StepFailed(BuilderError):
     """An instruction could not be carried out; the message begins with its file and line."""
 
 
+class Stopped(BuilderError):
+    """Another part of the build failed, or it was interrupted: this part ends quietly."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped")
+
+
 def located(error: BuilderError, instruction: Instruction) -> BuilderError:
     """`error` with the place of `instruction`, unless it has one or needs none."""
-    if isinstance(error, (DockerfileError, RunFailed, StepFailed, Interrupted)):
+    if isinstance(error, (DockerfileError, RunFailed, StepFailed, Interrupted, Stopped)):
         return error
     where = f"{instruction.location.path}:{instruction.location.line}"
     summary = instruction.text if len(instruction.text) <= 100 else instruction.text[:97] + "..."

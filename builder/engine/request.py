@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from builder.engine.secret_sources import Confidential
 from builder.image.media_types import Family
 from builder.image.platform import Platform
 from builder.image.reference import Reference
@@ -63,6 +64,7 @@ class BuildRequest:
         targets: stages to build; the first is what is exported. Empty: the last stage.
         dry_run: only print the plan.
         check: only check the Dockerfile.
+        confidential: what ``--secret`` and ``--ssh`` give.
         environment: the builder's own environment, for the programs that it starts (git).
     """
 
@@ -79,6 +81,7 @@ class BuildRequest:
     format: ImageFormat = field(default_factory=ImageFormat)
     single_snapshot: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    confidential: Confidential = field(default_factory=Confidential)
     ignore_paths: tuple[str, ...] = ()
     dry_run: bool = False
     check: bool = False

@@ -27,6 +27,7 @@ class Services:
 
     Attributes:
         scratch: a directory of this build alone; gone after it.
+        cache_mounts: where ``RUN --mount=type=cache`` keeps its directories.
         isolation: where RUN runs; None if it cannot run here, and `refusal` says why.
         ownership: what files made here may be given.
         overlay: whether to mount overlays; else commands run in plain directories, and changes are found by walking.
@@ -39,6 +40,7 @@ class Services:
     blobs: BlobStore
     layers: LayerStore
     scratch: Path
+    cache_mounts: Path
     isolation: Isolation | None
     refusal: IsolationError | None
     ownership: Ownership

@@ -16,7 +16,8 @@ from builder.engine.instructions.files import transfer
 from builder.engine.instructions.remote import Surroundings
 from builder.engine.instructions.run import run
 from builder.engine.instructions.workdir import workdir
-from builder.engine.located import located
+from builder.engine.located import Stopped, located
+from builder.engine.mounts.prepare import MountSources
 from builder.engine.plan import PlannedStage
 from builder.engine.prefetch import exported_line
 from builder.engine.scope import Scope
@@ -42,13 +43,6 @@ _CONFIG: dict[type[syntax.Instruction], Callable[[Stage, Any], None]] = {
     syntax.User: config.user,
     syntax.Volume: config.volume,
 }
-
-
-class Stopped(BuilderError):
-    """Another stage failed, or the build was interrupted: this stage ends quietly."""
-
-    def __init__(self) -> None:
-        super().__init__("stopped")
 
 
 class StageBuilder:
@@ -80,7 +74,7 @@ class StageBuilder:
                 self._execute(instruction)
             except BuilderError as error:
                 raise located(error, instruction) from error
-        if self._state.request.single_snapshot:
+        if self._state.request.single_snapshot and self._exported:
             self._pack(self._snapshot)
         return self._stage
 
@@ -127,9 +121,24 @@ class StageBuilder:
             with state.context_lock:
                 return transfer(stage, instruction, around)
         assert isinstance(instruction, syntax.Run)
-        return run(stage, instruction, state.services, step, self._settle)
+        return run(stage, instruction, state.services, step, self._mount_sources(), self._settle)
+
+    def _mount_sources(self) -> MountSources:
+        state = self._state
+        return MountSources(
+            tree=lambda name: state.source(name, self._stage.platform) if name else state.context,
+            context=None if state.request.ignore else state.request.context,
+            caches=state.caches,
+            confidential=state.request.confidential,
+            environment=dict(state.request.environment),
+            ownership=state.services.ownership,
+            scratch=state.services.scratch,
+        )
 
     def _add_layer(self, changes: Changes) -> None:
+        """Begin to write the layer. Of a stage that is only copied from, the layers go nowhere: none are written."""
+        if not self._exported:
+            return
         if self._state.request.single_snapshot:
             self._snapshot = merged(self._snapshot, changes)
             last = self._stage.history[-1]
@@ -140,17 +149,13 @@ class StageBuilder:
     def _pack(self, changes: Changes) -> None:
         if self._state.request.single_snapshot:
             self._stage.note("single snapshot # buildkit", empty_layer=False)
-        finished = self._state.finished if self._exported else _nobody
-        self._stage.layers.append(self._state.packer.pack(changes, self._stage.family, finished))
+        packed = self._state.packer.pack(changes, self._stage.family, self._state.finished)
+        self._stage.layers.append(packed)
 
     def _settle(self) -> None:
         """Wait until all layers are written, because their files are about to change."""
         for layer in self._stage.layers:
             layer.result()
-
-
-def _nobody(layer: object) -> None:
-    return
 
 
 def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Stage:

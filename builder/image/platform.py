@@ -11,8 +11,8 @@ from builder.errors import UsageError
 
 _ARCHITECTURES = {
     "x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i486": "386", "i586": "386",
-    "i686": "386", "armhf": "arm", "armel": "arm", "armv7l": "arm", "armv6l": "arm", "armv5l": "arm", "loongarch64": "loong64",
-    "powerpc64le": "ppc64le", "mips64el": "mips64le", "mipsel": "mipsle",
+    "i686": "386", "armhf": "arm", "armel": "arm", "armv7l": "arm", "armv6l": "arm", "armv5l": "arm",
+    "loongarch64": "loong64", "powerpc64le": "ppc64le", "mips64el": "mips64le", "mipsel": "mipsle",
 }  # fmt: skip
 _IMPLIED_VARIANTS = {"armhf": "v7", "armel": "v6", "armv7l": "v7", "armv6l": "v6", "armv5l": "v5"}
 _PART = re.compile(r"[A-Za-z0-9_.-]+")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
@@ -53,6 +53,17 @@ class Tmpfs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFile:
+    """A read-only file that exists in memory alone, and only while the command runs."""
+
+    target: str
+    content: bytes = field(repr=False)
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One command of a RUN.
 
@@ -73,6 +84,6 @@ class Command:
     gid: int
     groups: tuple[int, ...]
     root: OverlayRoot | DirectoryRoot
-    mounts: tuple[Bind | Tmpfs, ...] = ()
+    mounts: tuple[Bind | Tmpfs | SecretFile, ...] = ()
     network: Literal["host", "none"] = "host"
     hostname: str | None = None

@@ -148,7 +148,11 @@ class Endpoint:
             except ConnectionFailed as error:
                 failures.append(error)
                 continue
-            if not (failures and response.status == 400):
+            if response.status != 400 or not _of_tls(failures):
                 return scheme
-        told = [failure for failure in failures if failure.kind == "tls"] or failures[-1:]
-        raise told[0]
+        raise (_of_tls(failures) or failures[-1:])[0]
+
+
+def _of_tls(failures: list[ConnectionFailed]) -> list[ConnectionFailed]:
+    """Those that show that the server does speak TLS: it answers HTTP with 400 then."""
+    return [failure for failure in failures if failure.kind == "tls"]

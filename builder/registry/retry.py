@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from time import time
 
 from builder.progress import Progress, log
@@ -56,7 +55,7 @@ class Retrying:
                     return response
                 why = f"{request.host} answered {response.status} ({request})"
                 response.close()
-            log(self._progress, "debug", f"{why}; trying again")
+            log(self._progress, "warning", f"{why}; trying again")
             self._pauses.wait(failures, asked)
         return self._inner.send(request)
 
@@ -71,6 +70,8 @@ def retry_after(response: Response) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if value.isdigit():
         return float(value)
+    from email.utils import parsedate_to_datetime  # here: a server hardly ever sends a date, and it is slow to import
+
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
     except (TypeError, ValueError, OverflowError):

@@ -39,7 +39,7 @@ def push_blob(endpoint: Endpoint, blob: Blob, repository: Reference) -> PushOutc
         except _BrokenUpload as broken:
             if failures == endpoint.attempts or not endpoint.pauses.allows(broken.asked):
                 raise broken.error from None
-            log(endpoint.progress, "debug", f"{broken.error.message}; beginning blob {digest} again")
+            log(endpoint.progress, "warning", f"{broken.error.message}; beginning blob {digest} again")
             endpoint.pauses.wait(failures, broken.asked)
             continue
         note = {"exists": "exists", "mounted": f"mounted from {blob.origin.name if blob.origin else ''}"}

@@ -50,7 +50,7 @@ class LayerStore:
     def __init__(self, directory: Path, ownership: Ownership, flavour: str) -> None:
         self._directory = directory
         self.ownership = ownership
-        self._flavour = flavour
+        self.flavour = flavour
 
     def index(self, blob: Blob) -> LayerIndex:
         """The layer's headers, kept or read out of the blob. Raises LayerError, DigestMismatch, StorageError."""
@@ -58,7 +58,7 @@ class LayerStore:
 
     def unpack(self, blob: Blob) -> tuple[LayerIndex, Path | None]:
         """The layer's headers and the directory of its files; None for one that is not self-contained."""
-        place = self._place(blob, self._flavour)
+        place = self._place(blob, self.flavour)
         index = self._kept_index(blob)
         if index is not None and (place.is_dir() or not index.self_contained):
             return index, place if index.self_contained else None
@@ -76,7 +76,7 @@ class LayerStore:
 
         `write` fills it; it is called only if the directory is not there yet.
         """
-        place = self._place(blob, f"{self._flavour}-{chain}")
+        place = self._place(blob, f"{self.flavour}-{chain}")
         if not place.is_dir():
             with self._making(place) as unfinished:
                 writer = DirectoryWriter(str(unfinished), self.ownership)

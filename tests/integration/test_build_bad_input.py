@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import MakeContext
 from support.bases import push_busybox
 from support.builder import Builder
+from support.contexts import MakeContext
 from support.leftovers import nothing_left
 from support.registry import LoopbackRegistry, unused_port
 
@@ -96,7 +96,7 @@ def test_missing_context(user_builder: Builder, registry: LoopbackRegistry, scra
     ("arguments", "message"),
     [
         (["--destinaton=x"], r"(?s)--destinaton.*--destination"),
-        (["--destination=UPPER/case:1"], "UPPER/case"),
+        (["--destination=localhost/UPPER/case:1"], "UPPER/case"),
         (["--target=nowhere", "--no-push"], "nowhere"),
         (["--isolation=magic", "--no-push"], "magic"),
         (["--no-push=perhaps"], "perhaps"),
@@ -125,22 +125,32 @@ def test_unreachable_registry_to_push_to(user_builder: Builder, make_context: Ma
             user_builder.build(context, f"--destination=127.0.0.1:{port}/image:1").failed(f"127.0.0.1:{port}")
 
 
-@pytest.mark.parametrize("what", ["layers", "config"])
+# The time in a gzip header says nothing of the content: only the digest tells that this byte is another one.
+@pytest.mark.parametrize(
+    ("what", "offset", "message"),
+    [("layers", 4, "digest"), ("layers", 300, "digest|damaged"), ("config", -2, "digest")],
+    ids=["layer of the same content", "damaged layer", "config"],
+)
 def test_wrong_digest(
-    user_builder: Builder, make_context: MakeContext, tmp_path_factory: pytest.TempPathFactory, what: str
+    user_builder: Builder,
+    make_context: MakeContext,
+    tmp_path_factory: pytest.TempPathFactory,
+    what: str,
+    offset: int,
+    message: str,
 ) -> None:
-    """A registry that serves other bytes than the manifest says: of the same length, so that only the digest tells."""
+    """A registry that serves other bytes than the manifest says, as many of them."""
     with LoopbackRegistry() as registry:
         base = push_busybox(registry, tmp_path_factory.mktemp("layout"))["oci"]
         manifest = registry.manifest("base/busybox", "oci")
         damaged = manifest["config"] if what == "config" else manifest["layers"][1]
         file = registry.blob_file(damaged["digest"])
         data = bytearray(file.read_bytes())
-        data[-1] ^= 1
+        data[offset] ^= 1
         file.write_bytes(data)
         context = make_context({"Dockerfile": f"FROM {base}\nRUN true\n"})
-        digest = damaged["digest"].removeprefix("sha256:")
-        _fails(user_builder, registry, "image", context, f"(?s){digest[:12]}.*digest")
+        short = damaged["digest"].removeprefix("sha256:")[:12]
+        _fails(user_builder, registry, "image", context, f"(?s){short}.*({message})")
         assert _kept(user_builder.state, damaged["digest"]) == []
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import MakeContext
 from support.bases import push_busybox
 from support.builder import Builder
+from support.contexts import MakeContext
 from support.listing import diff_listings, list_image
 from support.registry import LoopbackRegistry
 

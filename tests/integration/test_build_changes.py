@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import MakeBuilder, MakeContext
-from support.builder import Builder
+from support.builder import Builder, MakeBuilder
+from support.contexts import MakeContext
 from support.leftovers import nothing_left
 from support.listing import FileListing, Image, diff_listings, list_image
 from support.registry import LoopbackRegistry

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import MakeBuilder, readable_copy
-from support.builder import Outcome
+from support.builder import MakeBuilder, Outcome
 from support.containers import Podman, buildah_pull, skopeo_inspect
+from support.contexts import readable_copy
 from support.leftovers import nothing_left
 from support.listing import FileListing, Image, list_image
 from support.registry import LoopbackRegistry

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeContext
 from support.bases import push_layout
 from support.builder import Builder
+from support.contexts import MakeContext
 from support.images import Blob, Item, OciLayout, layer
 from support.leftovers import nothing_left, processes_named, processes_using
 from support.listing import host_architecture

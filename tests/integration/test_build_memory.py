@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import MakeContext
 from support.builder import Builder
+from support.contexts import MakeContext
 from support.registry import LoopbackRegistry
 
 MEBIBYTE = 1 << 20

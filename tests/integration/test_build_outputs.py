@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import MakeContext
 from support.builder import Builder
 from support.containers import Podman, skopeo_inspect
+from support.contexts import MakeContext
 from support.listing import diff_listings, list_archive, list_image, list_layout
 from support.registry import LoopbackRegistry
 from support.stalling_proxy import StallingProxy

@@ -11,8 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import MakeBuilder
-from support.builder import Builder
+from support.builder import Builder, MakeBuilder
 from support.containers import Podman
 from support.images import Blob, Item, OciLayout, directory, hardlink, layer, symlink, whiteout
 from support.leftovers import held_locks, nothing_left, processes_using, unfinished

@@ -160,6 +160,10 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+MakeBuilder = Callable[[str, Path], Builder]
+"""Makes the builder of ``root`` or of an ordinary ``user``, with its home in a directory."""
+
+
 class RunningBuilder:
     """A builder that is still at work."""
 

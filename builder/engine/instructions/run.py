@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from builder.dockerfile.errors import DockerfileError
-from builder.dockerfile.mounts import size_in_bytes
 from builder.dockerfile.syntax import Command as Words
 from builder.dockerfile.syntax import Run
 from builder.engine.instructions.config import command_words
+from builder.engine.mounts.prepare import Mounted, MountSources, prepared
 from builder.engine.services import Services
 from builder.engine.stage import Stage
 from builder.engine.users import process_user
-from builder.errors import IsolationError, NotSupportedYet, RunFailed
-from builder.isolation.command import Bind, Command, DirectoryRoot, OverlayRoot, Tmpfs
+from builder.errors import IsolationError, RunFailed
+from builder.isolation.command import Bind, Command, DirectoryRoot, OverlayRoot
 from builder.layer.changes import Changes
 from builder.progress import Step, StepOutput
 from builder.rootfs.base import OverlayDirectories, PlainDirectory
@@ -25,7 +25,14 @@ from builder.storage.failure import explained
 _SCRIPTS = "/dev/pipes"
 
 
-def run(stage: Stage, instruction: Run, services: Services, step: Step, settle: Callable[[], None]) -> Changes:
+def run(
+    stage: Stage,
+    instruction: Run,
+    services: Services,
+    step: Step,
+    mounts: MountSources,
+    settle: Callable[[], None],
+) -> Changes:
     """Run the command and apply what it changed to the stage's tree. Returns the layer's changes.
 
     `settle` is called before files of earlier layers may change on disk.
@@ -41,12 +48,13 @@ def run(stage: Stage, instruction: Run, services: Services, step: Step, settle: 
     rootfs = stage.rootfs
     if not rootfs.frozen:
         settle()
-    command = _command(stage, instruction, words, rootfs.prepare(), services)
 
     def output(stream: int, line: bytes) -> None:
         services.progress.emit(StepOutput(step, stream, line))
 
-    status = services.isolation.run(command, output)
+    with prepared(instruction, stage.config.working_dir, mounts) as mounted:
+        command = _command(stage, instruction, words, rootfs.prepare(), services, mounted)
+        status = services.isolation.run(command, output)
     if status:
         raise _failed(instruction, words, status)
     changes = rootfs.snapshot(stage.tree)
@@ -57,16 +65,13 @@ def run(stage: Stage, instruction: Run, services: Services, step: Step, settle: 
 
 
 def check(instruction: Run) -> None:
-    """Raises DockerfileError or NotSupportedYet for what a RUN may not ask for."""
+    """Raises DockerfileError for what a RUN may not ask for."""
     if instruction.security == "insecure":
         raise DockerfileError.at(
             instruction,
             "RUN --security=insecure is refused: commands never get more than Docker's default capabilities",
             "--security=insecure",
         )
-    for mount in instruction.mounts:
-        if mount.type != "tmpfs":
-            raise NotSupportedYet(f"RUN --mount=type={mount.type}")
 
 
 def _words(stage: Stage, instruction: Run) -> tuple[str, ...]:
@@ -103,9 +108,10 @@ def _command(
     words: tuple[str, ...],
     where: OverlayDirectories | PlainDirectory,
     services: Services,
+    mounted: Mounted,
 ) -> Command:
     process = process_user(stage.tree, stage.config.user)
-    environment = {"HOME": process.home} | stage.scope.environment()
+    environment = {"HOME": process.home} | stage.scope.environment() | mounted.environment
     network: Literal["host", "none"] = "none" if instruction.network == "none" else "host"
     return Command(
         argv=words,
@@ -115,7 +121,7 @@ def _command(
         gid=process.gid,
         groups=process.groups,
         root=_root(where),
-        mounts=(*_tmpfs(instruction), *_script(instruction, services.scratch)),
+        mounts=(*_script(instruction, services.scratch), *mounted.mounts),
         network=network,
     )
 
@@ -124,13 +130,6 @@ def _root(where: OverlayDirectories | PlainDirectory) -> OverlayRoot | Directory
     if isinstance(where, OverlayDirectories):
         return OverlayRoot(lowers=where.lowers, upper=where.upper, work=where.work)
     return DirectoryRoot(path=where.path)
-
-
-def _tmpfs(instruction: Run) -> tuple[Tmpfs, ...]:
-    return tuple(
-        Tmpfs(target=mount.target or "/", size=size_in_bytes(mount.size) if mount.size else None)
-        for mount in instruction.mounts
-    )
 
 
 def _script(instruction: Run, scratch: Path) -> tuple[Bind, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from builder.isolation.command import DEFAULT_HOSTNAME, Bind, Command, Tmpfs
+from builder.isolation.command import DEFAULT_HOSTNAME, Bind, Command, SecretFile, Tmpfs
 from builder.isolation.sandbox.mounts import (
     BoundTree,
     GeneratedFile,
@@ -92,7 +92,7 @@ def surroundings(command: Command, stage: Root) -> Iterator[MountAction]:
     machine = _read("/etc/hosts") if command.network == "host" else b""
     content = hosts(machine, command.hostname or DEFAULT_HOSTNAME)
     yield GeneratedFile(target="/etc/hosts", scratch=stage.descriptor, content=content)
-    yield from (_requested(wish) for wish in command.mounts)
+    yield from (_requested(wish, stage) for wish in command.mounts)
 
 
 def hosts(machine: bytes, hostname: str) -> bytes:
@@ -127,7 +127,15 @@ def _sys(machine: str) -> Iterator[MountAction]:
     yield from (Masked(target=target) for target in _MASKED_SYS)
 
 
-def _requested(wish: Bind | Tmpfs) -> MountAction:
+def _requested(wish: Bind | Tmpfs | SecretFile, stage: Root) -> MountAction:
+    if isinstance(wish, SecretFile):
+        return GeneratedFile(
+            target=wish.target,
+            scratch=stage.descriptor,
+            content=wish.content,
+            mode=wish.mode,
+            owner=(wish.uid, wish.gid),
+        )
     if isinstance(wish, Bind):
         attributes = MOUNT_ATTR_NODEV | (MOUNT_ATTR_RDONLY if wish.read_only else 0)
         return BoundTree(target=wish.target, source=wish.source, attributes=attributes)

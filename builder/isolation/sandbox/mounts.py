@@ -53,11 +53,13 @@ class BoundTree(NamedTuple):
 
 
 class GeneratedFile(NamedTuple):
-    """A read-only file with this content, held by the directory `scratch` (a descriptor)."""
+    """A read-only file with this content, held by the directory `scratch` (a descriptor of one in memory)."""
 
     target: str
     scratch: int
     content: bytes
+    mode: int = 0o644
+    owner: tuple[int, int] = (0, 0)
 
 
 class SymbolicLink(NamedTuple):
@@ -125,10 +127,13 @@ def _bind(action: BoundTree, root: Root) -> None:
 
 
 def _generate(action: GeneratedFile, root: Root) -> None:
-    name, target = os.path.basename(action.target), open_target(root, action.target, directory=False)
-    file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=action.scratch)
+    target = open_target(root, action.target, directory=False)
+    name = action.target.replace("/", "_")  # two files may have the same last part
+    file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=action.scratch)
     try:
         os.write(file, action.content)
+        os.fchown(file, *action.owner)
+        os.fchmod(file, action.mode)
         _bind_to(by_descriptor(file), target, action.target)
     finally:
         os.close(target)

@@ -1,0 +1,1 @@
+"""``RUN --mount``: what a command sees besides its root filesystem, and what never reaches the image."""

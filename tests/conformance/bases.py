@@ -1,0 +1,57 @@
+"""The images that cases are FROM, under the names that their Dockerfiles use.
+
+`busybox` is tests/support's; the others are made here: the same files, with another config. A Dockerfile names them as
+if they were on Docker Hub; the registry of the tests stands in for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support.bases import busybox_layers, push_layout
+from support.images import Blob, Item, OciLayout, directory, layer
+from support.listing import Image, host_architecture, list_image
+from support.registry import LoopbackRegistry
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PLAIN: dict[str, Any] = {"Env": [PATH], "Cmd": ["sh"], "WorkingDir": "/", "Labels": {"base": "busybox"}}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "busybox": _PLAIN,
+    "configured": {
+        "Env": ["FROM_BASE=base", PATH, "GREETING=hello"],
+        "User": "app:staff",
+        "WorkingDir": "/srv",
+        "Entrypoint": ["/bin/sh", "-c"],
+        "Cmd": ["base command"],
+        "Labels": {"base": "configured", "keep": "yes"},
+        "ExposedPorts": {"80/tcp": {}},
+        "Volumes": {"/var/data": {}},
+        "StopSignal": "SIGQUIT",
+        "Shell": ["/bin/sh", "-ec"],
+        "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5_000_000_000},
+    },
+    "without-path": {"Env": ["ONLY=this"], "Cmd": ["sh"]},
+    "onbuild": {**_PLAIN, "OnBuild": ["RUN echo triggered > /triggered", "COPY file /from-trigger"]},
+    "onbuild-from": {**_PLAIN, "OnBuild": ["COPY --from=small /data /from-small"]},
+    "onbuild-bad": {**_PLAIN, "OnBuild": ["FROM scratch"]},
+}
+"""Config by name."""
+_SMALL = [directory("data"), Item(path="data/file", data=b"of small\n", mtime=1_400_000_000, uid=7, gid=8)]
+
+
+def push_bases(registry: LoopbackRegistry, scratch: Path) -> dict[str, Image]:
+    """Push all of them as ``library/NAME:latest``; what is in them, by name."""
+    layout = OciLayout(scratch / "conformance-layout")
+    busybox = [Blob.of(tar) for tar in busybox_layers()]
+    images = {name: layout.image(busybox, config, host_architecture()) for name, config in CONFIGS.items()}
+    images["small"] = layout.image([Blob.of(layer(_SMALL))], {"Env": [PATH]}, host_architecture())
+    foreign = layout.image([Blob.of(layer([Item(path="foreign", data=b"s390x\n")]))], {"Env": [PATH]}, "s390x")
+    images["platforms"] = layout.index([foreign, images["small"]])
+    for name, descriptor in images.items():
+        layout.tag(descriptor, name)
+        options = ["--all"] if name == "platforms" else []
+        push_layout(layout.path, name, registry, f"library/{name}:latest", *options)
+    listed = {name: list_image(registry, f"library/{name}", "latest") for name in images}
+    listed["platforms/s390x"] = list_image(registry, "library/platforms", "latest", "s390x")
+    return listed

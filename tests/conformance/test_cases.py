@@ -1,0 +1,32 @@
+"""Every case in every combination of user and snapshotter: the image is the one that the case describes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from conformance.builds import Built, Workshop
+from conformance.case import Case
+from conformance.comparer import differences
+from support.listing import Image
+
+
+def test_case(
+    case: Case,
+    combination: str,
+    build: Callable[[Case, str], Built],
+    bases: Mapping[str, Image],
+    workshop: Workshop,
+) -> None:
+    built = build(case, combination)
+    if case.error:
+        for text in case.error:
+            built.outcome.failed(re.escape(workshop.filled(text)), status=case.status)
+    else:
+        image = built.image
+        assert image is not None, f"exit status {built.outcome.status}\n{built.outcome.output}"
+        found = differences(case.expected, image, bases.get(case.expected.base))
+        assert not found, f"{case.name}: {case.about}\n{workshop.filled(case.dockerfile)}\n{found}"
+    said = built.outcome.stdout + built.outcome.stderr
+    assert [text for text in case.output if workshop.filled(text) not in said] == [], said
+    assert [text for text in case.absent_output if text in said] == [], said
