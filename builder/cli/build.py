@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from builder.cli.build_options import build_options
+from builder.cli.confidential import values
 from builder.cli.options import BuildOptions
 from builder.cli.outputs import outputs, tell
 from builder.cli.session import Session
@@ -17,6 +20,7 @@ from builder.progress import log
 def build(session: Session) -> int:
     """Build what the session's arguments ask for. Raises BuilderError."""
     options = build_options(session.arguments, session.environment)
+    session.redactor.add(values(options.confidential, session.environment))
     if options.isolation == "in-place":
         raise NotSupportedYet("--isolation=in-place")
     for note in options.notes:
@@ -28,7 +32,7 @@ def build(session: Session) -> int:
         progress=session.progress,
     ) as context:
         dockerfile = read_dockerfile(options.dockerfile.name, context.root)
-        _execute(build_request(options, context, dockerfile), options, session)
+        _execute(build_request(options, context, dockerfile, session.environment), options, session)
     return 0
 
 
@@ -44,7 +48,9 @@ def _execute(request: BuildRequest, options: BuildOptions, session: Session) -> 
         tell(request.outputs, result.digest, session.progress)
 
 
-def build_request(options: BuildOptions, context: BuildContext, dockerfile: DockerfileSource) -> BuildRequest:
+def build_request(
+    options: BuildOptions, context: BuildContext, dockerfile: DockerfileSource, environment: Mapping[str, str]
+) -> BuildRequest:
     """What the engine is asked for."""
     return BuildRequest(
         context=context.root,
@@ -59,8 +65,11 @@ def build_request(options: BuildOptions, context: BuildContext, dockerfile: Dock
         outputs=outputs(options.output, options.registry),
         format=_format(options),
         single_snapshot=options.single_snapshot,
+        environment=environment,
+        confidential=options.confidential,
         ignore_paths=options.ignore_paths,
         dry_run=options.dry_run,
+        check=options.check,
     )
 
 

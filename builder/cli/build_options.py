@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from builder.cli.arguments import Arguments, refuse_later
+from builder.cli.confidential import confidential
 from builder.cli.docker_config import proxy_build_args
 from builder.cli.flags import BUILD_FLAGS
 from builder.cli.go_values import boolean, integer
@@ -50,7 +51,9 @@ def build_options(arguments: Arguments, environment: Mapping[str, str]) -> Build
         single_snapshot=arguments.switch("single-snapshot"),
         ignore_paths=_ignore_paths(arguments),
         state_dir=state_dir(arguments, environment),
+        confidential=confidential(arguments, environment),
         dry_run=arguments.switch("dryrun"),
+        check=arguments.switch("check"),
         notes=(*arguments.notes, *_feature_flags(environment)),
     )
 
@@ -61,7 +64,8 @@ def _feature_flags(environment: Mapping[str, str]) -> list[str]:
 
 def _output(arguments: Arguments, epoch: int | None) -> OutputOptions:
     output = output_options(arguments, epoch=epoch)
-    if not output.destinations and not output.no_push and not arguments.switch("dryrun"):
+    stops_early = arguments.switch("dryrun") or arguments.switch("check")
+    if not output.destinations and not output.no_push and not stops_early:
         raise UsageError("You must provide --destination, or use --no-push")
     return output
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from builder.context.spec import ContextSpec
+from builder.engine.secret_sources import Confidential
 from builder.image.media_types import Family
 from builder.image.platform import Platform
 from builder.image.reference import Reference
@@ -133,7 +134,9 @@ class BuildOptions:
     single_snapshot: bool
     ignore_paths: tuple[str, ...]
     state_dir: Path
+    confidential: Confidential
     dry_run: bool
+    check: bool
     notes: tuple[str, ...] = ()
 
 

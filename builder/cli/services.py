@@ -29,6 +29,7 @@ def services(options: BuildOptions, session: Session, prepared: Prepared) -> Ite
         scratch = stack.enter_context(scratch_directory(state))
         if prepared.isolation:
             stack.callback(prepared.isolation.close)
+            session.signals.on_stop(prepared.isolation.cancel_all)
         workers = ThreadPoolExecutor(max_workers=max(4, os.cpu_count() or 1), thread_name_prefix="layers")
         stack.callback(workers.shutdown, wait=True, cancel_futures=True)
         client = registries(options.registry, session)

@@ -29,12 +29,14 @@ class Session:
         progress: takes the events; also shows the error at the end.
         redactor: takes secrets as they become known.
         environment: the process's, as it was at the start.
+        signals: takes what is to be stopped when one comes.
     """
 
     arguments: Arguments
     progress: Renderer
     redactor: Redactor
     environment: Mapping[str, str]
+    signals: StopSignals
 
 
 def run(command: str, flags: Sequence[Flag], argv: Sequence[str], body: Callable[[Session], int]) -> int:
@@ -50,7 +52,9 @@ def run(command: str, flags: Sequence[Flag], argv: Sequence[str], body: Callable
     if arguments.switch("help"):
         return _help(command, flags)
     progress = choose(messages, _standard_error(), redactor, environment)
-    session = Session(arguments=arguments, progress=progress, redactor=redactor, environment=environment)
+    session = Session(
+        arguments=arguments, progress=progress, redactor=redactor, environment=environment, signals=StopSignals()
+    )
     debugging = messages.verbosity in ("debug", "trace")
     return _guarded(session, body, debugging=debugging)
 
@@ -62,7 +66,7 @@ def refuse(command: str) -> int:
 
 
 def _guarded(session: Session, body: Callable[[Session], int], *, debugging: bool) -> int:
-    signals = StopSignals()
+    signals = session.signals
     directory = state_dir(session.arguments, session.environment)
     try:
         try:

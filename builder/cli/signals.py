@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from builder.errors import Interrupted
@@ -16,14 +18,19 @@ class StopSignals:
     """While active, the first signal raises Interrupted in the main thread.
 
     The exception goes through every ``finally`` on its way, so temporary files, mounts and children are cleaned up;
-    `received` tells that it was raised even where something on the way has swallowed or replaced it. Outside of the
-    main thread it does nothing. SIGPIPE is ignored: a closed pipe is an error of the write. A signal that was ignored
+    `received` tells that it was raised even where something on the way has swallowed or replaced it. What `on_stop` was
+    given is called just before, in the signal handler. Outside of the main thread it does nothing. SIGPIPE is ignored: a closed pipe is an error of the write. A signal that was ignored
     when the process started (``nohup``) stays ignored.
     """
 
     def __init__(self) -> None:
         self.received: Interrupted | None = None
         self._before: dict[int, object] = {}
+        self._callbacks: list[Callable[[], None]] = []
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when a signal comes. It must be quick and fit for a signal handler."""
+        self._callbacks.append(callback)
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
@@ -43,4 +50,7 @@ class StopSignals:
         if self.received is not None:
             os._exit(128 + number)
         self.received = Interrupted(number, signal.Signals(number).name)
+        for callback in self._callbacks:
+            with contextlib.suppress(Exception):
+                callback()
         raise self.received

@@ -51,7 +51,6 @@ class Stage:
     history: list[History] = field(default_factory=list)
     layers: list[Future[Layer]] = field(default_factory=list)
     cmd_is_own: bool = False
-    triggers: list[str] = field(default_factory=list)
     _tree: FileTree | None = None
     _rootfs: RootFs | None = None
     _unplaced: list[Changes] = field(default_factory=list)

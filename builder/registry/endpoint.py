@@ -136,10 +136,14 @@ class Endpoint:
         return self._base
 
     def _scheme(self) -> Scheme:
-        """The first scheme that is answered; what was wrong with HTTPS is the error where HTTP fails too."""
+        """The first scheme that is answered; what was wrong with HTTPS is the error where HTTP fails too.
+
+        A server that speaks TLS answers plain HTTP with 400.
+        """
         if len(self._schemes) == 1:
             return self._schemes[0]
         failures: list[ConnectionFailed] = []
+        refused: Scheme | None = None
         for scheme in self._schemes:
             try:
                 request = Request(method="GET", url=f"{scheme}://{self.host}/v2/", patience=_PROBE_PATIENCE)
@@ -148,11 +152,14 @@ class Endpoint:
             except ConnectionFailed as error:
                 failures.append(error)
                 continue
-            if response.status != 400 or not _of_tls(failures):
+            if scheme == "https" or response.status != 400:
                 return scheme
+            refused = scheme
+        if refused and not _of_tls(failures):
+            return refused
         raise (_of_tls(failures) or failures[-1:])[0]
 
 
 def _of_tls(failures: list[ConnectionFailed]) -> list[ConnectionFailed]:
-    """Those that show that the server does speak TLS: it answers HTTP with 400 then."""
+    """Those that show that the server does speak TLS."""
     return [failure for failure in failures if failure.kind == "tls"]

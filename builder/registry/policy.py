@@ -70,6 +70,10 @@ class RegistryPolicy:
 
     def schemes(self, host: str, direction: Direction) -> tuple[Scheme, ...]:
         """What to try, in this order: plain HTTP only where it is allowed, or where nothing leaves the machine."""
+        named = for_host(self.certificates, host) or for_host(self.client_certificates, host)
+        if is_loopback(host) and not named:
+            # Nothing can listen in, and reading all CAs for a handshake that fails takes longer than many a pull.
+            return ("http", "https")
         if self.is_insecure(host, direction) or is_local(host):
             return ("https", "http")
         return ("https",)
@@ -86,8 +90,13 @@ class RegistryPolicy:
 
 def is_local(host: str) -> bool:
     """True for this machine and the local network's own names: localhost, 127.0.0.0/8, ::1, ``*.local``."""
+    return is_loopback(host) or host_name(host).endswith(".local")
+
+
+def is_loopback(host: str) -> bool:
+    """True for this machine: localhost, 127.0.0.0/8, ::1."""
     name = host_name(host)
-    if name == "localhost" or name.endswith((".localhost", ".local")):
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(name).is_loopback

@@ -9,17 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from conformance.case import DEFAULT_PATH
 from support.bases import busybox_layers, push_layout
 from support.images import Blob, Item, OciLayout, directory, layer
 from support.listing import Image, host_architecture, list_image
 from support.registry import LoopbackRegistry
 
-PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PLAIN: dict[str, Any] = {"Env": [PATH], "Cmd": ["sh"], "WorkingDir": "/", "Labels": {"base": "busybox"}}
+_PLAIN: dict[str, Any] = {"Env": [DEFAULT_PATH], "Cmd": ["sh"], "WorkingDir": "/", "Labels": {"base": "busybox"}}
 CONFIGS: dict[str, dict[str, Any]] = {
     "busybox": _PLAIN,
     "configured": {
-        "Env": ["FROM_BASE=base", PATH, "GREETING=hello"],
+        "Env": ["FROM_BASE=base", DEFAULT_PATH, "GREETING=hello"],
         "User": "app:staff",
         "WorkingDir": "/srv",
         "Entrypoint": ["/bin/sh", "-c"],
@@ -45,8 +45,8 @@ def push_bases(registry: LoopbackRegistry, scratch: Path) -> dict[str, Image]:
     layout = OciLayout(scratch / "conformance-layout")
     busybox = [Blob.of(tar) for tar in busybox_layers()]
     images = {name: layout.image(busybox, config, host_architecture()) for name, config in CONFIGS.items()}
-    images["small"] = layout.image([Blob.of(layer(_SMALL))], {"Env": [PATH]}, host_architecture())
-    foreign = layout.image([Blob.of(layer([Item(path="foreign", data=b"s390x\n")]))], {"Env": [PATH]}, "s390x")
+    images["small"] = layout.image([Blob.of(layer(_SMALL))], {"Env": [DEFAULT_PATH]}, host_architecture())
+    foreign = layout.image([Blob.of(layer([Item(path="foreign", data=b"s390x\n")]))], {"Env": [DEFAULT_PATH]}, "s390x")
     images["platforms"] = layout.index([foreign, images["small"]])
     for name, descriptor in images.items():
         layout.tag(descriptor, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from conformance.surroundings import make_files
 from support.builder import Builder, Outcome, remove_tree
 from support.listing import Image, list_image
 from support.registry import LoopbackRegistry
+
+_DIGEST = re.compile(r"@DIGEST:([a-z-]+)@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class Workshop:
         context.mkdir()
         beside.mkdir()
         if "Dockerfile" not in case.context:
-            (context / "Dockerfile").write_text(self.filled(case.dockerfile, beside), newline="")
+            (context / "Dockerfile").write_bytes(self.filled(case.dockerfile, beside).encode())
         make_files(case.context, context, owner)
         make_files(case.also, beside, owner)
         return Prepared(
@@ -70,7 +73,8 @@ class Workshop:
     def filled(self, text: str, beside: Path | str = "") -> str:
         """`text` with the placeholders of cases replaced."""
         replaced = text.replace("@SERVER@", self.server).replace("@REGISTRY@", self.registry.host)
-        return replaced.replace("@BESIDE@", str(beside))
+        replaced = replaced.replace("@BESIDE@", str(beside))
+        return _DIGEST.sub(lambda found: self.registry.digest(f"library/{found[1]}", "latest"), replaced)
 
     def build(self, case: Case, builder: Builder, tag: str) -> Built:
         """Build a case with our own builder and push it as `tag`."""

@@ -11,6 +11,7 @@ import yaml
 from conformance.attributes import Attributes, parse_files
 
 CASES = Path(__file__).parent / "cases"
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KNOWN = {
     "about", "sample", "only", "without", "flags", "environment", "context", "also", "served", "base", "dockerfile",
     "files", "removed", "config", "image", "history", "layers", "error", "status", "output", "absent_output",
@@ -88,14 +89,15 @@ class Case:
 
 def load_case(directory: Path) -> Case:
     """Read `directory`. Raises ValueError for what is not understood, so that nothing written is overlooked."""
-    said: dict[str, Any] = yaml.load((directory / "case.yaml").read_text(), Loader=yaml.BaseLoader) or {}  # noqa: S506
+    text = (directory / "case.yaml").read_text().replace("@PATH@", DEFAULT_PATH)
+    said: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader) or {}
     if unknown := said.keys() - _KNOWN:
         raise ValueError(f"{directory}: unknown keys: {', '.join(sorted(unknown))}")
     if bool(said.get("error")) == bool(said.keys() & {"files", "removed", "config", "history", "layers"}):
         raise ValueError(f"{directory}: either an error or an image is expected")
     return Case(
         directory=directory,
-        dockerfile=(directory / "Dockerfile").read_text(newline=""),
+        dockerfile=(directory / "Dockerfile").read_bytes().decode(),
         about=said.get("about", ""),
         sample=said.get("sample") == "true",
         only=_words(said, "only"),

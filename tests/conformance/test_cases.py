@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from conformance.builds import Built, Workshop
-from conformance.case import Case
+from conformance.case import Case, Expected
 from conformance.comparer import differences
 from support.listing import Image
 
@@ -25,8 +26,15 @@ def test_case(
     else:
         image = built.image
         assert image is not None, f"exit status {built.outcome.status}\n{built.outcome.output}"
-        found = differences(case.expected, image, bases.get(case.expected.base))
+        found = differences(_filled(case.expected, workshop), image, bases.get(case.expected.base))
         assert not found, f"{case.name}: {case.about}\n{workshop.filled(case.dockerfile)}\n{found}"
     said = built.outcome.stdout + built.outcome.stderr
     assert [text for text in case.output if workshop.filled(text) not in said] == [], said
     assert [text for text in case.absent_output if text in said] == [], said
+
+
+def _filled(expected: Expected, workshop: Workshop) -> Expected:
+    if expected.history is None:
+        return expected
+    history = [replace(entry, created_by=workshop.filled(entry.created_by)) for entry in expected.history]
+    return replace(expected, history=history)

@@ -110,7 +110,7 @@ class TerminalRenderer:
         if shows(self._verbosity, level):
             start = wording.label(step) + " " if step else ""
             start += self._style.paint(level, f"{level}:") + " " if level != "info" else ""
-            self._print([start + line for line in text.split("\n")])
+            self._print(self._traffic_lines() + [start + line for line in text.split("\n")])
 
     def _traffic_lines(self) -> list[str]:
         lines = self._traffic.finished(self._clock())

@@ -91,7 +91,6 @@ def maintainer(stage: Stage, instruction: syntax.Maintainer) -> None:
 
 def on_build(stage: Stage, instruction: syntax.OnBuild) -> None:
     """A trigger for images FROM this one; it has no history."""
-    stage.triggers.append(instruction.trigger)
     stage.config = replace(stage.config, on_build=(*stage.config.on_build, instruction.trigger))
 
 

@@ -172,10 +172,8 @@ def test_every_flag_of_kanikos_executor_is_there() -> None:
     [
         (["--cache"], "--cache"),
         (["--cache=true"], "--cache"),
-        (["--secret=id=x"], "--secret"),
-        (["--ssh=default"], "--ssh"),
         (["--build-context=a=b"], "--build-context"),
-        (["--check"], "--check"),
+        (["--profile"], "--profile"),
         (["--network=none"], "--network"),
         (["--cleanup"], "--cleanup"),
     ],

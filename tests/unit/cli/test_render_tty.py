@@ -93,6 +93,11 @@ def test_transfers(screen: Screen) -> None:
     assert screen.lines == ["pulled 2 blobs, 400 B in 5.0s", "[build 1/3] COPY . /src 0.0s"]
 
 
+def test_a_message_comes_after_the_transfers_that_have_ended(screen: Screen) -> None:
+    screen.emit(Transfer("push", "a", 0, 1), Transfer("push", "a", 1, 1), Message("info", "pushed the image"))
+    assert screen.lines == ["pushed 1 blob, 1 B in 2.0s", "pushed the image"]
+
+
 def test_messages_stay_above_what_runs(screen: Screen) -> None:
     screen.emit(StepStarted(RUN), Message("warning", "careful", RUN), Message("debug", "unseen"))
     assert screen.lines == ["[build 2/3] warning: careful", "[build 2/3] RUN make 2.0s"]

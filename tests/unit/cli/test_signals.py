@@ -17,6 +17,7 @@ from builder.cli.session import run
 from builder.errors import BuilderError
 
 def body(session):
+    {before}
     try:
         print("ready", flush=True)
         {wait}
@@ -32,10 +33,10 @@ sys.exit(run("build", BUILD_FLAGS, [], body))
 
 
 def start(
-    tmp_path: Path, *, wait: str = "time.sleep(60)", caught: str = "raise", cleanup: str = "pass"
+    tmp_path: Path, *, wait: str = "time.sleep(60)", caught: str = "raise", cleanup: str = "pass", before: str = "pass"
 ) -> subprocess.Popen[str]:
     script = tmp_path / "script.py"
-    script.write_text(_BODY.format(wait=wait, caught=caught, cleanup=cleanup))
+    script.write_text(_BODY.format(wait=wait, caught=caught, cleanup=cleanup, before=before))
     child = subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,
@@ -78,6 +79,12 @@ def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
     child.send_signal(signal.SIGINT)
     child.communicate(timeout=30)
     assert child.returncode == 130
+
+
+def test_what_is_to_be_stopped_is_told_before(tmp_path: Path) -> None:
+    child = start(tmp_path, before="session.signals.on_stop(lambda: print('told', flush=True))")
+    child.terminate()
+    assert child.communicate(timeout=30)[0] == "told\ncleaned up\n"
 
 
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:

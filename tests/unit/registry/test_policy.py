@@ -41,7 +41,13 @@ def test_is_local(host: str, local: bool) -> None:
     ],
 )
 def test_schemes(policy: RegistryPolicy, host: str, direction: Direction, http: bool) -> None:
-    assert policy.schemes(host, direction) == (("https", "http") if http else ("https",))
+    assert set(policy.schemes(host, direction)) == ({"https", "http"} if http else {"https"})
+
+
+def test_plain_http_comes_first_on_this_machine_alone() -> None:
+    policy = RegistryPolicy(insecure=frozenset({"registry.example.com"}))
+    assert policy.schemes("localhost:5000", "pull")[0] == "http"
+    assert policy.schemes("registry.example.com", "pull")[0] == "https"
 
 
 @pytest.mark.parametrize(
