@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
-import time
-import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,6 +43,9 @@ def _of_machine(error: BaseException) -> BuilderError | None:
 
 
 def _bug(error: BaseException, redact: Redactor, state_dir: Path, debugging: bool) -> BuilderError:
+    import tempfile
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     summary = traceback.format_exception_only(error)[-1].strip()
     message = f"internal error: {summary}"
@@ -61,6 +61,9 @@ _REPORT = "this is a bug of builder; please report it"
 
 def _write(text: str, directories: Iterable[Path]) -> Path | None:
     """Write to a new private file in the first of the directories that takes it."""
+    import tempfile
+    import time
+
     name = time.strftime("builder-error-%Y%m%d-%H%M%S-", time.gmtime())
     for directory in directories:
         try:

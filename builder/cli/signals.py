@@ -18,9 +18,11 @@ class StopSignals:
     """While active, the first signal raises Interrupted in the main thread.
 
     The exception goes through every ``finally`` on its way, so temporary files, mounts and children are cleaned up;
-    `received` tells that it was raised even where something on the way has swallowed or replaced it. What `on_stop` was
-    given is called just before, in the signal handler. Outside of the main thread it does nothing. SIGPIPE is ignored: a closed pipe is an error of the write. A signal that was ignored
-    when the process started (``nohup``) stays ignored.
+    `received` tells that it was raised even where something on the way has swallowed or replaced it. What `on_stop`
+    was given is called just before, in the signal handler. Outside of the main thread it does nothing.
+
+    SIGPIPE is ignored: a closed pipe is an error of the write. A signal that was ignored when the process started
+    (``nohup``) stays ignored.
     """
 
     def __init__(self) -> None:

@@ -7,30 +7,31 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from builder.engine.layers import Layer, completed
+from builder.engine.named_contexts import NamedContexts
 from builder.engine.services import Services
 from builder.image.config import ImageConfig
 from builder.image.media_types import Family
 from builder.image.platform import Platform
 from builder.image.reference import Reference
-from builder.registry.pull import RemoteImage, resolve_image
+from builder.registry.pull import resolve_image
 from builder.rootfs.image_files import ImageFiles
-from builder.rootfs.tree import FileTree
+from builder.rootfs.tree import FileTree, SourceTree
+from builder.storage.blob import Blob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseImage:
-    """An image in a registry, and its files."""
+    """An image that is built upon or copied from.
 
-    remote: RemoteImage
+    Attributes:
+        name: what it is called, with its digest.
+    """
+
+    name: str
+    config: ImageConfig
+    family: Family
+    blobs: tuple[Blob, ...]
     files: ImageFiles
-
-    @property
-    def config(self) -> ImageConfig:
-        return self.remote.config
-
-    @property
-    def family(self) -> Family:
-        return self.remote.manifest.family
 
     def tree(self) -> FileTree:
         return self.files.tree()
@@ -39,22 +40,24 @@ class BaseImage:
         """Its layers, which pass through as they are."""
         return [
             completed(Layer(blob=blob, diff_id=diff_id))
-            for blob, diff_id in zip(self.remote.layers, self.config.diff_ids, strict=True)
+            for blob, diff_id in zip(self.blobs, self.config.diff_ids, strict=True)
         ]
 
 
 class Bases:
-    """The base images of one build. Thread-safe."""
+    """The base images of one build, named contexts among them. Thread-safe."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Services, contexts: NamedContexts) -> None:
+        self._services, self._contexts = services, contexts
         self._lock = threading.Lock()
-        self._images: dict[tuple[Reference, Platform], Future[BaseImage]] = {}
+        self._images: dict[tuple[str, Platform], Future[BaseImage]] = {}
 
     def image(self, name: str, platform: Platform) -> BaseImage:
-        """The image; the first who asks fetches its manifest and config. Raises InvalidReference, RegistryError."""
-        reference = Reference.parse(name)
-        key = reference, platform
+        """The image; the first who asks fetches its manifest and config.
+
+        Raises InvalidReference, RegistryError, ManifestError; UsageError for a named context that is no image.
+        """
+        key = name, platform
         with self._lock:
             known = self._images.get(key)
             if known is None:
@@ -62,12 +65,25 @@ class Bases:
         if known is not None:
             return known.result()
         try:
-            mine.set_result(self._resolve(reference, platform))
+            mine.set_result(self._resolve(name, platform))
         except BaseException as error:
             mine.set_exception(error)
         return mine.result()
 
-    def _resolve(self, reference: Reference, platform: Platform) -> BaseImage:
+    def tree(self, name: str, platform: Platform) -> SourceTree:
+        """The files of an image or of a named context, for COPY --from. Raises as `image` does, and ContextError."""
+        return self._contexts.tree(name) or self.image(name, platform).tree()
+
+    def _resolve(self, name: str, platform: Platform) -> BaseImage:
+        stored = self._contexts.stored_image(name, platform)
+        if stored is not None:
+            what = f"{name}@{stored.digest}"
+            config = ImageConfig.from_bytes(stored.config, what)
+            return self._base(what, config, stored.manifest.family, stored.layers)
+        reference = Reference.parse(self._contexts.renamed(name))
         remote = resolve_image(self._services.registries, reference, platform)
-        files = ImageFiles(self._services.layers, remote.layers, self._services.workers)
-        return BaseImage(remote=remote, files=files)
+        return self._base(str(remote.reference), remote.config, remote.manifest.family, remote.layers)
+
+    def _base(self, name: str, config: ImageConfig, family: Family, blobs: tuple[Blob, ...]) -> BaseImage:
+        files = ImageFiles(self._services.layers, blobs, self._services.workers)
+        return BaseImage(name=name, config=config, family=family, blobs=blobs, files=files)

@@ -18,6 +18,7 @@ from builder.engine.executor import build_stages
 from builder.engine.export import export
 from builder.engine.layers import Layer, Packer
 from builder.engine.mounts.caches import CacheMounts
+from builder.engine.named_contexts import NamedContexts
 from builder.engine.outline import outline
 from builder.engine.plan import Plan, make_plan
 from builder.engine.request import BuildRequest
@@ -47,7 +48,8 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
         pusher = None
         if request.outputs.push and request.outputs.destinations and not (request.dry_run or request.check):
             pusher = stack.enter_context(Pusher(services.registries, services.progress))
-        bases = Bases(services)
+        contexts = NamedContexts(request.contexts, stack, services.scratch, request.environment, services.progress)
+        bases = Bases(services, contexts)
         plan = _planned(request, bases, pusher)
         ignore = IgnoreRules.parse(request.ignore) if request.ignore else None
         found = checks.findings(plan, ignore)

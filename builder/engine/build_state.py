@@ -63,4 +63,4 @@ class BuildState:
             from builder.rootfs.tree import FileTree
 
             return FileTree()
-        return self.bases.image(found.name, platform).tree()
+        return self.bases.tree(found.name, platform)

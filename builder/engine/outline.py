@@ -35,4 +35,4 @@ def _base(stage: PlannedStage) -> str:
     if isinstance(stage.base, StageBase):
         return f"stage {stage.base.index}"
     assert isinstance(stage.base, BaseImage)
-    return str(stage.base.remote.reference)
+    return stage.base.name

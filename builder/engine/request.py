@@ -61,6 +61,7 @@ class BuildRequest:
         dockerfile: the text of the Dockerfile; `dockerfile_path` is its name in messages.
         ignore: the text of the .dockerignore that applies, None if there is none.
         build_args: ``--build-arg``, values from the environment and proxies filled in.
+        contexts: ``--build-context``: sources by name.
         targets: stages to build; the first is what is exported. Empty: the last stage.
         dry_run: only print the plan.
         check: only check the Dockerfile.
@@ -75,6 +76,7 @@ class BuildRequest:
     build_args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     platform: Platform
     outputs: Outputs = field(default_factory=Outputs)

@@ -80,7 +80,7 @@ class StageBuilder:
 
     def _from(self) -> None:
         if isinstance(self._planned.base, BaseImage):
-            step = self._steps.step(self._planned.from_, f"FROM {self._planned.base.remote.reference}")
+            step = self._steps.step(self._planned.from_, f"FROM {self._planned.base.name}")
             with self._state.steps.running(step):
                 return  # its layers are read ahead, or when something needs them
 
