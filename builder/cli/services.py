@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from builder.cli.options import BuildOptions
 from builder.cli.registries import registries
 from builder.cli.session import Session
-from builder.engine.services import Services, scratch_directory
+from builder.engine.services import Services, scratch_directory, worker_threads
 from builder.isolation.namespace import Prepared
 from builder.linux.capabilities import Capability, effective
 from builder.rootfs.directory import Ownership
@@ -30,15 +29,14 @@ def services(options: BuildOptions, session: Session, prepared: Prepared) -> Ite
         if prepared.isolation:
             stack.callback(prepared.isolation.close)
             session.signals.on_stop(prepared.isolation.cancel_all)
-        workers = ThreadPoolExecutor(max_workers=max(4, os.cpu_count() or 1), thread_name_prefix="layers")
-        stack.callback(workers.shutdown, wait=True, cancel_futures=True)
+        workers = stack.enter_context(worker_threads(max(4, os.cpu_count() or 1)))
         client = registries(options.registry, session)
         stack.callback(client.stop)
         yield Services(
             registries=client,
             progress=session.progress,
             blobs=BlobStore(state),
-            layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership)),
+            layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership), scratch),
             scratch=scratch,
             cache_mounts=state / "mounts",
             isolation=prepared.isolation,

@@ -7,11 +7,11 @@ from concurrent.futures import Future
 
 from builder.dockerfile.stages import StageBase
 from builder.engine.build_state import BuildState
-from builder.engine.located import Stopped
 from builder.engine.plan import PlannedStage
 from builder.engine.prefetch import prefetch
 from builder.engine.stage import Stage
 from builder.engine.stage_builder import StageBuilder
+from builder.errors import Interrupted
 
 _SECONDS_TO_STOP = 10.0
 
@@ -48,8 +48,10 @@ class _Execution:
         for result in self._state.results.values():
             try:
                 result.result()
-            except Exception:
-                raise self._failure or result.exception() or Stopped() from None
+            except Interrupted:
+                raise
+            except Exception as error:
+                raise self._failure or error from None
         return self._state.results[self._state.plan.target].result()
 
     def stop(self) -> None:

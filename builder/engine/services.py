@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import IsolationError
+from builder.errors import IsolationError, StorageError
 from builder.isolation.base import Isolation
 from builder.progress import Progress
 from builder.registry.client import Registries
@@ -19,6 +20,9 @@ from builder.rootfs.directory import Ownership
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blobs import BlobStore
 from builder.storage.failure import explained
+from builder.storage.locks import shared, try_exclusive
+
+_SECONDS_TO_END = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +55,38 @@ class Services:
 
 @contextmanager
 def scratch_directory(state_dir: Path) -> Iterator[Path]:
-    """A new directory for one build, removed at the end. Raises StorageError."""
-    scratch = state_dir / "builds" / f"{os.getpid()}-{secrets.token_hex(4)}"
+    """A new directory for one build, removed at the end; what killed builds have left goes with it.
+
+    It is locked as long as the build lives, so that nobody takes it for left behind. Raises StorageError.
+    """
+    builds = state_dir / "builds"
+    scratch = builds / f"{os.getpid()}-{secrets.token_hex(4)}"
     with explained("write", scratch):
         scratch.mkdir(parents=True, mode=0o700)
+    with shared(scratch):
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            remove_abandoned(builds)
+
+
+def remove_abandoned(builds: Path) -> None:
+    """Remove the directories of builds that ended without doing so. What cannot be removed stays."""
+    for directory in builds.iterdir():
+        with suppress(StorageError), try_exclusive(directory) as alone:
+            if alone:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def worker_threads(count: int) -> Iterator[Executor]:
+    """Threads for layers. At the end they are waited for, though not long: one may hang on a network."""
+    workers = ThreadPoolExecutor(count, thread_name_prefix="layers")
     try:
-        yield scratch
+        yield workers
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        end = {"wait": True, "cancel_futures": True}
+        ending = threading.Thread(target=workers.shutdown, kwargs=end, name="end-of-layers", daemon=True)
+        ending.start()
+        ending.join(_SECONDS_TO_END)

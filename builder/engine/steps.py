@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from itertools import count
 
 from builder.dockerfile.syntax import Add, Copy, Instruction, Run, Workdir
+from builder.engine.located import Stopped
+from builder.isolation.base import Cancelled
 from builder.progress import Progress, Step, StepFinished, StepStarted
 
 _COUNTED = (Run, Copy, Add, Workdir)
@@ -37,6 +39,9 @@ class Steps:
         self._progress.emit(StepStarted(step))
         try:
             yield
+        except (Stopped, Cancelled):
+            self._progress.emit(StepFinished(step, "skipped", time.monotonic() - started))
+            raise
         except BaseException:
             self._progress.emit(StepFinished(step, "failed", time.monotonic() - started))
             raise

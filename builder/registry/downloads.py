@@ -67,6 +67,7 @@ class _ResumingReader:
     def read(self, size: int = -1, /) -> bytes:
         if size < 0:
             return b"".join(iter(lambda: self.read(_CHUNK), b""))
+        self._endpoint.pauses.check()
         while True:
             try:
                 # after a failure in small pieces: what a piece has got when the connection breaks off is lost

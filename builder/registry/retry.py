@@ -29,6 +29,10 @@ class Pauses:
         longest = min(self._backoff.longest, self._backoff.base * 2 ** (failures - 1))
         self._sleep(max(asked or 0.0, random.uniform(longest / 2, longest)))
 
+    def check(self) -> None:
+        """Raise what ends a pause if the build stops; else nothing happens."""
+        self._sleep(0.0)
+
     def allows(self, asked: float | None) -> bool:
         """True if the server asks for no longer pause than anybody would wait for."""
         return asked is None or asked <= self._backoff.longest

@@ -44,11 +44,12 @@ class LayerStore:
 
     Args:
         ownership: how files are unpacked.
+        scratch: where that is done, on the same filesystem; whoever made it removes it.
         flavour: names the directories that are unpacked so; files unpacked with other owners are not shared.
     """
 
-    def __init__(self, directory: Path, ownership: Ownership, flavour: str) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, ownership: Ownership, flavour: str, scratch: Path) -> None:
+        self._directory, self._scratch = directory, scratch
         self.ownership = ownership
         self.flavour = flavour
 
@@ -136,11 +137,12 @@ class LayerStore:
 
     @contextmanager
     def _making(self, place: Path) -> Iterator[Path]:
-        """A new directory beside `place`, removed at the end unless it was kept."""
-        unfinished = place.with_name(f".unfinished-{os.getpid()}-{secrets.token_hex(4)}")
+        """A new directory on the filesystem of `place`, removed at the end unless it was kept."""
+        unfinished = self._scratch / f"unpacking-{secrets.token_hex(4)}"
         with explained("write", self._directory):
             try:
-                unfinished.mkdir(parents=True, mode=0o755)
+                unfinished.mkdir(mode=0o755)
+                place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
                 yield unfinished
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
