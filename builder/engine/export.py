@@ -11,6 +11,7 @@ from builder.image.reference import Reference
 from builder.registry.push import Pusher
 from builder.storage.atomic import replacing
 from builder.storage.docker_archive import write_docker_archive
+from builder.storage.failure import explained
 from builder.storage.image import Image
 from builder.storage.oci_layout import write_oci_layout
 
@@ -44,6 +45,7 @@ def _lines(destinations: Sequence[Reference], digest: Digest, *, with_tag: bool)
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with explained("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as stream:
         stream.write(text.encode())

@@ -52,7 +52,8 @@ class BytesContent:
 def _no_follow(path: str, flags: int) -> int:
     import os
 
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # A pipe that has taken the file's place must not make anyone wait.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 class Entry(NamedTuple):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from builder.digest import Readable
 from builder.errors import LayerError
+from builder.layer.tar_header import BLOCK, number
 
-_BLOCK = 512
+_MAX_NUMBERS = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class SparseData:
         else:
             start, length = self._segments[0]
             chunk = self._stored.read(min(size, start + length - self._at))
+            if size and not chunk:
+                raise LayerError("a sparse file whose map is damaged")
         self._at += len(chunk)
         return chunk
 
@@ -56,40 +59,55 @@ def pax_sparse(extra: dict[str, bytes]) -> SparseMap | None:
     if not extra or not any(key.startswith("GNU.sparse.") for key in extra):
         return None
     try:
-        size = int(extra.get("GNU.sparse.realsize") or extra["GNU.sparse.size"])
+        size = _number(extra.get("GNU.sparse.realsize") or extra["GNU.sparse.size"])
         name = extra.get("GNU.sparse.name", b"")
         if extra.get("GNU.sparse.major") == b"1":
             return SparseMap(size=size, segments=None, name=name)
-        numbers = [int(each) for each in extra["GNU.sparse.map"].split(b",")]
-    except (KeyError, ValueError):
+        numbers = [_number(each) for each in extra["GNU.sparse.map"].split(b",")]
+    except KeyError:
         raise LayerError("a sparse file in a form that is not supported") from None
     return SparseMap(size=size, segments=_pairs(numbers), name=name)
 
 
 def gnu_sparse_map(header: bytes, take: Callable[[int], bytes]) -> SparseMap:
     """The map of an old GNU sparse header and of the extension blocks behind it, which `take` reads."""
-    from builder.layer.tar_reader import number
-
     numbers = [number(header, at, at + 12) for at in range(386, 386 + 96, 12) if header[at]]
     more = header[482]
     while more:
-        block = take(_BLOCK)
+        block = take(BLOCK)
         numbers += [number(block, at, at + 12) for at in range(0, 504, 12) if block[at]]
         more = block[504]
     return SparseMap(size=number(header, 483, 495), segments=_pairs(numbers))
 
 
 def _leading_map(stored: Readable) -> tuple[tuple[int, int], ...]:
-    text = b""
-    wanted: int | None = None
-    while wanted is None or text.count(b"\n") < wanted:
-        block = stored.read(_BLOCK)
-        if len(block) < _BLOCK or len(text) > 1 << 24:
+    """The map in front of the data: a count and as many pairs, a number a line, in whole blocks."""
+    lines: list[bytes] = []
+    rest, wanted = b"", 1
+    while len(lines) < wanted:
+        *whole, rest = (rest + _block(stored)).split(b"\n")
+        if whole and not lines:
+            wanted = 1 + 2 * _number(whole[0])
+        lines += whole
+        if len(lines) > _MAX_NUMBERS or len(rest) > BLOCK:
             raise LayerError("a sparse file whose map is damaged")
-        text += block
-        if wanted is None and b"\n" in text:
-            wanted = 1 + 2 * int(text[: text.index(b"\n")])
-    return _pairs([int(each) for each in text.split(b"\n")[1:wanted]])
+    return _pairs([_number(line) for line in lines[1:wanted]])
+
+
+def _block(stored: Readable) -> bytes:
+    block = b""
+    while len(block) < BLOCK:
+        more = stored.read(BLOCK - len(block))
+        if not more:
+            raise LayerError("a sparse file whose map is damaged")
+        block += more
+    return block
+
+
+def _number(text: bytes) -> int:
+    if not text.isdigit() or len(text) > 19:
+        raise LayerError("a sparse file whose map is damaged")
+    return int(text)
 
 
 def _pairs(numbers: list[int]) -> tuple[tuple[int, int], ...]:
@@ -98,6 +116,8 @@ def _pairs(numbers: list[int]) -> tuple[tuple[int, int], ...]:
 
 def _check(segments: list[tuple[int, int]], size: int) -> None:
     at = 0
+    if size < 0:
+        raise LayerError("a sparse file whose map is damaged")
     for start, length in segments:
         if start < at or length < 0 or start + length > size:
             raise LayerError("a sparse file whose map is damaged")

@@ -9,17 +9,15 @@ from collections.abc import Iterator
 
 from builder.digest import Readable
 from builder.errors import LayerError
-from builder.layer.entry import Entry, Kind, Member
+from builder.layer.entry import Kind, Member
 from builder.layer.paths import normalised
 from builder.layer.sparse import SparseData, gnu_sparse_map, pax_sparse
+from builder.layer.tar_header import BLOCK, checksum_fits, entry_of, name_of, number, pax_records, size_of, text
 
-BLOCK = 512
 _CHUNK = 1 << 20
 _MAX_EXTENSION = 16 << 20
-_FILE, _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE = 0x30, 0x78, 0x67, 0x4C, 0x4B, 0x53
+_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE = 0x78, 0x67, 0x4C, 0x4B, 0x53
 _KINDS = {int(kind): kind for kind in Kind} | {0: Kind.FILE, 0x37: Kind.FILE, _GNU_SPARSE: Kind.FILE}
-_XATTR = "SCHILY.xattr."
-_EMPTY: dict[str, bytes] = {}
 
 
 class TarReader:
@@ -43,7 +41,7 @@ class TarReader:
         while (header := self._header()) is not None:
             flag = header[156]
             if flag in (_PAX, _PAX_GLOBAL):
-                records = self._pax_records(header)
+                records = pax_records(self._extension(header), self._what)
                 if flag == _PAX:
                     extra |= records
                 else:
@@ -51,33 +49,36 @@ class TarReader:
                 continue
             if flag in (_GNU_NAME, _GNU_LINK):
                 key = "path" if flag == _GNU_NAME else "linkpath"
-                extra[key] = self._extension(header).rstrip(b"\0")
+                extra[key] = self._extension(header).partition(b"\0")[0]
                 continue
             member, data = self._member(header, pax_global | extra if pax_global else extra)
             extra = {}
             yield member
             if data is not None:
                 data.skip()
+        if extra:
+            raise LayerError(f"{self._what} is cut off")
         self._drain()
 
     def _member(self, header: bytes, extra: dict[str, bytes]) -> tuple[Member, _Data | None]:
         kind = _KINDS.get(header[156])
         if kind is None:
             raise LayerError(f"{self._what}: member type {chr(header[156])!r} is not supported")
-        name = extra.get("path") or _name(header)
-        size = _pax_int(extra, "size", header, 124, 136)
+        name = extra.get("path") or name_of(header)
+        size = size_of(header, extra)
         # Old archives mark a directory by nothing but the slash.
         if kind is Kind.FILE and name.endswith(b"/"):
             kind = Kind.DIRECTORY
         sparse = pax_sparse(extra)
         if sparse and sparse.name:
             name = sparse.name
-        path = normalised(_text(name))
-        entry = _entry(header, extra, kind, 0 if kind is not Kind.FILE else size)
+        path = normalised(text(name))
+        if not path and kind is not Kind.DIRECTORY:
+            raise LayerError(f"{self._what} has a member without a name")
+        entry = entry_of(header, extra, kind, 0 if kind is not Kind.FILE else size)
         if kind is not Kind.FILE:
-            # Links and directories may carry a size (hardlinks of pax do); only hardlinks have data, which is skipped.
-            data = _Data(self, size if kind is Kind.HARDLINK else 0)
-            return Member(path, entry, None), data
+            # Links and directories may carry a size, but never have data (as GNU tar and Go read them).
+            return Member(path, entry, None), None
         if header[156] == _GNU_SPARSE:
             sparse = gnu_sparse_map(header, self.take)
         data = _Data(self, size)
@@ -97,8 +98,7 @@ class TarReader:
                 return None
         if not header[0] and not any(header):
             return None
-        # Blobs are verified by digest: the checksum need only tell a tar without magic from something else.
-        if header[257:262] != b"ustar" and not checksum_fits(header):
+        if not checksum_fits(header):
             raise LayerError(f"{self._what} is not a tar archive, or is damaged")
         return header
 
@@ -134,24 +134,9 @@ class TarReader:
 
     def _extension(self, header: bytes) -> bytes:
         size = number(header, 124, 136)
-        if size > _MAX_EXTENSION:
+        if not 0 <= size <= _MAX_EXTENSION:
             raise LayerError(f"{self._what} has an extended header of {size} bytes")
         return self.take(size + -size % BLOCK)[:size]
-
-    def _pax_records(self, header: bytes) -> dict[str, bytes]:
-        data, records, at = self._extension(header), {}, 0
-        try:
-            while at < len(data):
-                space = data.index(b" ", at)
-                length = int(data[at:space])
-                key, _, value = data[space + 1 : at + length - 1].partition(b"=")
-                if length <= space - at:
-                    raise ValueError(length)
-                records[key.decode()] = value
-                at += length
-        except ValueError:
-            raise LayerError(f"{self._what} has a damaged pax header") from None
-        return records
 
     def _drain(self) -> None:
         """Read the padding after the last member, so that a verifying stream below sees its end."""
@@ -184,79 +169,3 @@ class _Data:
             self.read(_CHUNK)
         if self._padding:
             self._reader.take(self._padding)
-
-
-def checksum_fits(header: bytes) -> bool:
-    """Whether `header` (512 bytes) carries its own checksum (pax, "ustar Interchange Format", chksum)."""
-    try:
-        return number(header, 148, 156) == sum(header[:148]) + sum(header[156:]) + 8 * 0x20
-    except LayerError:
-        return False
-
-
-def number(header: bytes, start: int, end: int) -> int:
-    """A numeric field: octal digits, or GNU's base-256 for what does not fit. Raises LayerError."""
-    field = header[start:end]
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big", signed=False) & ((1 << (len(field) * 8 - 1)) - 1)
-        return value - (1 << (len(field) * 8 - 2)) * 2 if field[0] & 0x40 else value
-    try:
-        return int(field.strip(b"\0 ") or b"0", 8)
-    except ValueError:
-        raise LayerError(f"a damaged tar header: {field!r} is not a number") from None
-
-
-def _name(header: bytes) -> bytes:
-    name = header[:100].rstrip(b"\0") if header[99] else header[: header.index(0)]
-    if header[345] and header[257:263] == b"ustar\0":
-        prefix = header[345:500].partition(b"\0")[0]
-        return prefix + b"/" + name
-    return name
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
-
-
-def _pax_int(extra: dict[str, bytes], key: str, header: bytes, start: int, end: int) -> int:
-    value = extra.get(key) if extra else None
-    if value is None:
-        return number(header, start, end)
-    try:
-        return int(float(value)) if b"." in value else int(value)
-    except ValueError:
-        raise LayerError(f"a damaged pax header: {key}={value!r}") from None
-
-
-def _entry(header: bytes, extra: dict[str, bytes], kind: Kind, size: int) -> Entry:
-    link = ""
-    if kind is Kind.SYMLINK or kind is Kind.HARDLINK:
-        link = _text(extra.get("linkpath") or header[157:257].partition(b"\0")[0])
-        if kind is Kind.HARDLINK:
-            link = normalised(link)
-    device = None
-    if kind is Kind.CHAR or kind is Kind.BLOCK:
-        device = (number(header, 329, 337), number(header, 337, 345))
-    xattrs = {key[len(_XATTR) :]: value for key, value in extra.items() if key.startswith(_XATTR)} if extra else _EMPTY
-    return Entry(
-        kind,
-        number(header, 100, 108) & 0o7777,
-        _pax_int(extra, "uid", header, 108, 116),
-        _pax_int(extra, "gid", header, 116, 124),
-        size,
-        _mtime(extra, header),
-        link,
-        device,
-        xattrs or None,
-    )
-
-
-def _mtime(extra: dict[str, bytes], header: bytes) -> int:
-    value = extra.get("mtime") if extra else None
-    if value is None:
-        return number(header, 136, 148)
-    try:
-        # Whole seconds, towards the past as stat's st_mtime has them.
-        return int(value) if b"." not in value else int(float(value) // 1)
-    except ValueError:
-        raise LayerError(f"a damaged pax header: mtime={value!r}") from None

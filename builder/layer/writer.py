@@ -184,8 +184,10 @@ class _Threaded:
 
     def finish(self) -> tuple[Digest, int]:
         self._compressing.channel.close()
-        self._compressing.join()
-        self._writing.join()
+        try:
+            self._compressing.join()
+        finally:
+            self._writing.join()
         return Digest("sha256", self._inline.hash.hexdigest()), self._inline.size
 
     def abandon(self, error: BaseException) -> None:

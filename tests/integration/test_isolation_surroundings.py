@@ -21,9 +21,9 @@ def test_masked_files_are_empty(sandbox: Sandbox, path: str) -> None:
     assert sandbox.shell(f"test ! -e {path} || cat {path} | wc -c").out in ("", "0")
 
 
-@pytest.mark.parametrize("path", ["/proc/sys/kernel/panic", "/proc/sysrq-trigger", "/sys/fs/cgroup/x", "/sys/x"])
-def test_kernel_cannot_be_written(sandbox: Sandbox, path: str) -> None:
-    result = sandbox.shell(f"echo 0 >{path}")
+@pytest.mark.parametrize("script", ["echo 0 >/proc/sys/kernel/panic", "mkdir /sys/x", "mkdir /sys/fs/cgroup/x"])
+def test_kernel_cannot_be_written(sandbox: Sandbox, script: str) -> None:
+    result = sandbox.shell(script)
     assert result.status == 1 and "Read-only file system" in result.err
 
 
@@ -49,9 +49,8 @@ def test_made_device_nodes_do_not_work(root_sandbox: Sandbox) -> None:
 
 
 def test_pseudo_terminals_work(sandbox: Sandbox) -> None:
-    result = sandbox.run("script", "-c", "tty; test -t 0 && echo terminal", "/dev/null")
-    assert result.status == 0
-    assert [line.rstrip("\r") for line in result.out.splitlines() if line.strip()][-2:] == ["/dev/pts/0", "terminal"]
+    result = sandbox.shell("exec 3<>/dev/ptmx && test -t 3 && ls /dev/pts && stat -c %a /dev/pts/0")
+    assert (result.status, result.out.split()) == (0, ["0", "ptmx", "620"])
 
 
 def test_network_files_are_the_machines_while_it_runs(sandbox: Sandbox) -> None:
@@ -65,12 +64,13 @@ def test_network_files_are_the_machines_while_it_runs(sandbox: Sandbox) -> None:
 
 
 def test_symlinked_resolver_is_resolved_inside(sandbox: Sandbox) -> None:
-    root = sandbox.overlay()
-    sandbox.shell("ln -s ../run/systemd/resolve/stub.conf /etc/resolv.conf", root=root)
-    before = sandbox.tree(root.upper)
+    layer = sandbox.new_directory("layer")
+    link = f"os.symlink('../../run/systemd/resolve/stub.conf', {layer!r} + '/etc/resolv.conf')"
+    sandbox.do(f"import os; os.mkdir({layer!r} + '/etc', 0o755); {link}")
+    root = sandbox.overlay(layer)
     result = sandbox.shell("cat /etc/resolv.conf; ls /run/systemd/resolve", root=root)
     assert result.out.endswith("stub.conf") and result.out.startswith(Path("/etc/resolv.conf").read_text())
-    assert sandbox.tree(root.upper) == before
+    assert sandbox.tree(root.upper) == {}
     assert not Path("/run/systemd/resolve/stub.conf").exists()
 
 
@@ -108,10 +108,9 @@ def test_bind_mounts(sandbox: Sandbox) -> None:
 def test_tmpfs_mounts(sandbox: Sandbox) -> None:
     root = sandbox.overlay()
     mounts = (Tmpfs(target="/small", size=65536, mode=0o700), Tmpfs(target="/tmp"))
-    script = "stat -c %a /small /tmp; head -c 100000 /dev/zero >/small/x; touch /tmp/y"
+    script = "stat -c %a /small /tmp; head -c 100000 /dev/zero >/small/x; stat -c %s /small/x; touch /tmp/y"
     result = sandbox.shell(script, root=root, mounts=mounts)
-    assert result.out.split() == ["700", "1777"]
-    assert "No space left" in result.err
+    assert result.out.split() == ["700", "1777", "65536"]
     assert sandbox.tree(root.upper) == {}
 
 
@@ -150,7 +149,7 @@ def test_targets_of_the_wrong_kind(sandbox: Sandbox, target: str, message: str) 
     root = sandbox.overlay()
     result = sandbox.run("true", root=root, mounts=(Bind(target=target, source=source),))
     assert (result.status, result.error) == (None, message)
-    assert set(sandbox.tree(root.upper)) <= {"dev", "sys", "proc"}
+    assert sandbox.tree(root.upper) == {}
 
 
 def test_file_on_a_directory(sandbox: Sandbox) -> None:

@@ -51,7 +51,7 @@ BUSYBOX_ROOT = """
 import os, subprocess
 umask = os.umask(0o022)
 applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True).stdout.split()
-for path in ("bin", "etc", "home/sub", "usr/lib/deep"):
+for path in ("bin", "dev", "etc", "home/sub", "proc", "sys", "usr/lib/deep"):
     os.makedirs(os.path.join(root, path))
 os.mkdir(root + "/tmp")
 os.chmod(root + "/tmp", 0o1777)

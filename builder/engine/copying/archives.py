@@ -11,7 +11,8 @@ from builder.errors import LayerError
 from builder.layer.compression import decompressed, detect
 from builder.layer.entry import Content, Entry, FileContent, Kind, Member
 from builder.layer.paths import join, split
-from builder.layer.tar_reader import BLOCK, TarReader, checksum_fits
+from builder.layer.tar_header import BLOCK, checksum_fits
+from builder.layer.tar_reader import TarReader
 from builder.rootfs.directory import write_all
 from builder.rootfs.tree import FileTree
 from builder.storage.failure import explained
