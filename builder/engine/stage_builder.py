@@ -27,6 +27,7 @@ from builder.errors import BuilderError
 from builder.image.media_types import Family
 from builder.layer.changes import Changes
 from builder.progress import Step
+from builder.rootfs.layer_files import extract_contents
 from builder.rootfs.tree import merged
 
 _CONFIG: dict[type[syntax.Instruction], Callable[[Stage, Any], None]] = {
@@ -119,7 +120,9 @@ class StageBuilder:
                 environment=state.request.environment,
             )
             with state.context_lock:
-                return transfer(stage, instruction, around)
+                changes = transfer(stage, instruction, around)
+            extract_contents(changes.values())
+            return changes
         assert isinstance(instruction, syntax.Run)
         return run(stage, instruction, state.services, step, self._mount_sources(), self._settle)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Callable
 from typing import Literal, Protocol
 
 from builder.digest import Readable
 from builder.errors import LayerError, UsageError
+from builder.layer.decompressors import GZIP_WINDOW, NEW, OneMember
 
 Algorithm = Literal["gzip", "zstd", "none"]
 _OUTPUT = 4 << 20
-_GZIP_WINDOW = 31  # zlib's 15 bits of window, and 16 for a gzip header without a time stamp
 _XZ, _BZIP2, _ZSTD, _GZIP = b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
+_LONGEST_MAGIC = 6
 _DEFAULT_LEVEL = {"gzip": 1, "zstd": 3}
 _LEVELS = {"gzip": range(10), "zstd": range(1, 23)}
 
@@ -54,10 +53,10 @@ def compressor(algorithm: Algorithm, level: int = -1, *, deterministic: bool = F
     if algorithm == "zstd":
         return _zstd(level)
     if level == 0 or level >= 7 or deterministic:
-        return zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+        return zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
     from isal import isal_zlib
 
-    compressing: Compressor = isal_zlib.compressobj(min(3, (level + 1) // 2 or 1), isal_zlib.DEFLATED, _GZIP_WINDOW)
+    compressing: Compressor = isal_zlib.compressobj(min(3, (level + 1) // 2 or 1), isal_zlib.DEFLATED, GZIP_WINDOW)
     return compressing
 
 
@@ -72,7 +71,8 @@ def detect(head: bytes) -> str | None:
     for magic, name in ((_GZIP, "gzip"), (_ZSTD, "zstd"), (_XZ, "xz"), (_BZIP2, "bzip2")):
         if head.startswith(magic):
             return name
-    return None
+    # A skippable frame (RFC 8878, 3.1.2): pzstd begins with one, zstd:chunked ends with some.
+    return "zstd" if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50 else None
 
 
 def decompressed(stream: Readable, what: str) -> Readable:
@@ -81,13 +81,13 @@ def decompressed(stream: Readable, what: str) -> Readable:
     Reads of the result raise LayerError for damaged or truncated data. Does not close the stream.
     """
     head = b""
-    while len(head) < 6 and (more := stream.read(6 - len(head))):
+    while len(head) < _LONGEST_MAGIC and (more := stream.read(_LONGEST_MAGIC - len(head))):
         head += more
     rest = _Prefixed(head, stream)
     name = detect(head)
     if name is None:
         return rest
-    return Decompressor(rest, _DECOMPRESSORS[name], f"{what} ({name})")
+    return Decompressor(rest, NEW[name], f"{what} ({name})")
 
 
 class _Prefixed:
@@ -103,83 +103,12 @@ class _Prefixed:
         return self._stream.read(size)
 
 
-class _Decompress(Protocol):
-    """One frame or gzip member; bz2's, lzma's and (adapted) zlib's decompressors."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def needs_input(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-class _Gunzip:
-    """isal's decompressor with the interface of bz2's."""
-
-    def __init__(self) -> None:
-        from isal import isal_zlib
-
-        self._inner = isal_zlib.decompressobj(_GZIP_WINDOW)
-        self.error = isal_zlib.error
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._inner.eof)
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._inner.unused_data)
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        output: bytes = self._inner.decompress(self._inner.unconsumed_tail + data, max(max_length, 0))
-        return output
-
-
-class _Unzstd:
-    """zstandard's decompressor with the interface of bz2's; it bounds its output by its input's blocks."""
-
-    needs_input = True
-
-    def __init__(self) -> None:
-        import zstandard
-
-        self._inner = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        return self._inner.decompress(data)
-
-
-_DECOMPRESSORS: dict[str, Callable[[], _Decompress]] = {
-    "gzip": _Gunzip,
-    "zstd": _Unzstd,
-    "xz": lzma.LZMADecompressor,
-    "bzip2": bz2.BZ2Decompressor,
-}
-
-
 class Decompressor:
     """A reader of concatenated compressed members (gzip, bzip2 and xz files may be such; zstd frames too)."""
 
-    def __init__(self, stream: Readable, new: Callable[[], _Decompress], what: str) -> None:
+    def __init__(self, stream: Readable, new: Callable[[], OneMember], what: str) -> None:
         self._stream, self._new, self._what = stream, new, what
-        self._inner: _Decompress | None = new()
+        self._inner: OneMember | None = new()
         self._input = b""
         self._output = b""
 
@@ -213,18 +142,15 @@ class Decompressor:
                 raise
             raise LayerError(f"{self._what} is damaged: {error}") from None
 
-    def _next_member(self, ended: _Decompress) -> bytes:
-        self._input = ended.unused_data
-        # Zeros may follow the last member (tar's own padding of tapes).
-        while not self._input.strip(b"\0"):
-            self._input = self._stream.read(1 << 18)
-            if not self._input:
-                self._inner = None
-                return b""
-        if detect(self._input[:6].ljust(6)) is None:
-            self._inner = None
-            while self._stream.read(1 << 18):
-                pass
+    def _next_member(self, ended: OneMember) -> bytes:
+        """Begin with the next member, if one follows; what else follows is read and dropped, as gzip(1) does."""
+        following = ended.unused_data.lstrip(b"\0")  # tar's own padding of tapes
+        while len(following) < _LONGEST_MAGIC and (more := self._stream.read(1 << 18)):
+            following = (following + more).lstrip(b"\0")
+        if detect(following) is not None:
+            self._inner, self._input = self._new(), following
             return b""
-        self._inner = self._new()
+        self._inner = None
+        while self._stream.read(1 << 18):
+            pass
         return b""

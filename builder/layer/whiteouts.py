@@ -30,5 +30,5 @@ def opaque_directory(path: str) -> str | None:
 
 
 def is_reserved(path: str) -> bool:
-    """Whether `path` is one of AUFS' bookkeeping names, which carry nothing."""
-    return split(path)[1].startswith(_RESERVED)
+    """Whether `path` is, or is below, one of AUFS' bookkeeping names, which carry nothing."""
+    return _RESERVED in path and any(part.startswith(_RESERVED) for part in path.split("/"))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from builder.errors import LayerError
 from builder.layer.entry import Content, Entry, Kind
-from builder.layer.paths import join, split
-from builder.layer.whiteouts import is_reserved, opaque_directory, whited_out
+from builder.layer.paths import join, parents, split
+from builder.layer.whiteouts import PREFIX, is_reserved, opaque_directory, whited_out
 from builder.rootfs.index import LayerIndex
 from builder.rootfs.tree import FileTree
 
@@ -26,27 +26,53 @@ def apply_layer(tree: FileTree, index: LayerIndex, content_of: ContentOf, what: 
     Raises:
         LayerError: a hardlink whose target is nowhere.
     """
+    own = own_directories(index)
     for path, _ in index.members:
         if (opaque := opaque_directory(path)) is not None:
-            tree.clear(_resolved(tree, opaque))
+            if (hidden := hidden_place(tree, own, opaque)) is not None:
+                tree.clear(hidden)
         elif (gone := whited_out(path)) is not None:
-            parent, name = split(gone)
-            tree.remove(join(_resolved(tree, parent), name))
+            if (hidden := hidden_place(tree, own, gone, follow=False)) is not None:
+                tree.remove(hidden)
     places: dict[str, str] = {}
     resolved: dict[str, str] = {"": ""}
     for path, entry in index.members:
         parent, name = split(path)
-        if name.startswith(".wh.") and (is_reserved(path) or whited_out(path) is not None):
+        if PREFIX in path and (is_reserved(path) or whited_out(path) is not None):
             continue
         place = resolved.get(parent)
         if place is None:
             place = resolved[parent] = _resolved(tree, parent)
         place = join(place, name)
-        if entry.kind is not Kind.DIRECTORY and place in resolved:
-            resolved = {"": ""}  # a directory became something else, so what was resolved through it no longer holds
+        if _redirects(tree.entry(place), entry):
+            resolved = {"": ""}  # what was resolved through it no longer holds
         tree.put(place, _placed(tree, entry, place, content_of, what))
         places[path] = place
     return places
+
+
+def own_directories(index: LayerIndex) -> set[str]:
+    """The directories that a layer has itself."""
+    return {path for path, entry in index.members if entry.kind is Kind.DIRECTORY}
+
+
+def hidden_place(below: FileTree, own: set[str], path: str, *, follow: bool = True) -> str | None:
+    """What a marker at `path` hides of the layers `below`; None if nothing can be there.
+
+    Links of the layers below are followed (but the last part only if `follow`), unless the layer has a directory of
+    its `own` in place of the link: then nothing of what the link pointed to is seen through it.
+    """
+    for directory in (*parents(path), path) if follow else parents(path):
+        if directory in own and not below.is_directory(below.find(split(directory)[0]).path + "/" + split(directory)[1]):
+            return None
+    return below.find(path, follow=follow).path
+
+
+def _redirects(old: Entry | None, new: Entry) -> bool:
+    """Whether a path that runs through `old` leads somewhere else once `new` is there."""
+    if old is None:
+        return False
+    return old.kind is Kind.SYMLINK or (old.kind is Kind.DIRECTORY and new.kind is not Kind.DIRECTORY)
 
 
 def _placed(tree: FileTree, entry: Entry, place: str, content_of: ContentOf, what: str) -> Entry:

@@ -15,8 +15,9 @@ from builder.layer.whiteouts import is_reserved, opaque_directory, whited_out
 from builder.rootfs.assemble import apply_layer
 from builder.rootfs.directory import DirectoryWriter
 from builder.rootfs.index import LayerIndex
+from builder.rootfs.layer_files import LayerFiles
 from builder.rootfs.tree import FileTree
-from builder.rootfs.unpacked import LayerStore, content_of
+from builder.rootfs.unpacked import LayerStore
 from builder.storage.blob import Blob
 
 _Loaded = tuple[LayerIndex, Path | None]
@@ -38,7 +39,7 @@ class ImageFiles:
         self._loading: list[Future[_Loaded]] = []
         self._unpacking = False
         self._tree: FileTree | None = None
-        self._directories: dict[int, Path] = {}
+        self._files: dict[int, LayerFiles] = {}
         self._below: dict[int, FileTree] = {}
         self._places: dict[int, dict[str, str]] = {}
 
@@ -64,7 +65,7 @@ class ImageFiles:
         self.start(unpack=True)
         with self._lock:
             self.tree()
-            return tuple(str(self._directory(number)) for number in reversed(range(len(self._layers))))
+            return tuple(str(self._files[number].directory()) for number in reversed(range(len(self._layers))))
 
     def _headers(self, layer: Blob) -> _Loaded:
         return self._store.index(layer), None
@@ -75,19 +76,17 @@ class ImageFiles:
             what = f"layer {self._layers[number].descriptor.digest}"
             if not index.self_contained:
                 self._below[number] = tree.fork()
-            files = content_of(partial(self._directory, number))
-            self._places[number] = apply_layer(tree, index, files, what)
+            files = LayerFiles(self._store, self._layers[number], index, partial(self._unpacked, number))
+            self._files[number] = files
+            self._places[number] = apply_layer(tree, index, files.content, what)
         return tree
 
-    def _directory(self, number: int) -> Path:
+    def _unpacked(self, number: int) -> Path:
         """The directory of one layer, unpacked if it is not yet."""
-        with self._lock:
-            if number not in self._directories:
-                index, place = self._loaded(number)
-                self._directories[number] = place or self._store.unpack_upon(
-                    self._layers[number], index, self._chain(number), lambda writer: self._write(writer, number)
-                )
-            return self._directories[number]
+        index, place = self._loaded(number)
+        return place or self._store.unpack_upon(
+            self._layers[number], index, self._chain(number), lambda writer: self._write(writer, number)
+        )
 
     def _loaded(self, number: int) -> _Loaded:
         if self._unpacking:

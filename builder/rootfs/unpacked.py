@@ -12,31 +12,18 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from builder.digest import Readable
 from builder.layer.compression import decompressed
-from builder.layer.entry import BytesContent, Content, Entry, FileContent, Kind, Member
+from builder.layer.entry import BytesContent, Entry, Kind, Member
 from builder.layer.pipeline import ReadAhead
 from builder.layer.tar_reader import TarReader
 from builder.layer.whiteouts import is_reserved, opaque_directory, whited_out
-from builder.rootfs.directory import DirectoryWriter, NotSelfContained, Ownership
+from builder.rootfs.directory import DirectoryWriter, NotSelfContained, Ownership, write_all
 from builder.rootfs.index import KEPT_FILES, MAX_KEPT, LayerIndex, is_self_contained
 from builder.storage.blob import Blob
 from builder.storage.failure import explained
-
-
-@dataclass(frozen=True, slots=True)
-class LayerContent:
-    """A file of a layer that is unpacked when somebody first reads one of its files."""
-
-    files: Callable[[], Path]
-    path: str
-
-    def open(self) -> BinaryIO:
-        return FileContent(f"{self.files()}/{self.path}").open()
 
 
 class LayerStore:
@@ -85,6 +72,23 @@ class LayerStore:
                 writer.finish()
                 self._keep(unfinished, place)
         return place
+
+    def is_unpacked(self, blob: Blob) -> bool:
+        """Whether `unpack` would find the files there."""
+        return self._place(blob, self.flavour).is_dir()
+
+    def extract(self, blob: Blob, paths: set[str]) -> dict[str, str]:
+        """Write the files at `paths` of a self-contained layer somewhere into the scratch directory: path to place."""
+        with explained("write", self._scratch):
+            directory = self._scratch / f"extracted-{secrets.token_hex(4)}"
+            directory.mkdir(mode=0o700)
+            places: dict[str, str] = {}
+            for member in self.members(blob):
+                if member.path in paths and member.data is not None:
+                    places[member.path] = place = str(directory / str(len(places)))
+                    with open(place, "wb", buffering=0) as file:
+                        write_all(file.fileno(), member.data, member.entry.size, member.path)
+        return places
 
     def members(self, blob: Blob) -> Iterator[Member]:
         """Read the layer out of its blob, which is verified when the iteration completes."""
@@ -170,11 +174,6 @@ class LayerStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.write_bytes(index.to_json())
             unfinished.rename(path)
-
-
-def content_of(files: Callable[[], Path]) -> Callable[[str], Content]:
-    """What `apply_layer` wants, for files that are below the directory that `files` gives."""
-    return lambda path: LayerContent(files, path)
 
 
 def _all(data: Readable) -> bytes:

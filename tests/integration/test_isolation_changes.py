@@ -29,8 +29,8 @@ def test_upper_directory_is_the_difference(sandbox: Sandbox) -> None:
         "home/new": "-rw-r--r-- 0 0",
         "usr": "drwxr-xr-x 0 0",
         "usr/lib": "whiteout 0 0",
-        "usr/moved": "drwxr-xr-x opaque 0 0",
-        "usr/moved/deep": "drwxr-xr-x opaque 0 0",
+        "usr/moved": "drwxr-xr-x 0 0",
+        "usr/moved/deep": "drwxr-xr-x 0 0",
     }
 
 

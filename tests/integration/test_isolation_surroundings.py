@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def test_masked_files_are_empty(sandbox: Sandbox, path: str) -> None:
 def test_kernel_cannot_be_written(sandbox: Sandbox, script: str) -> None:
     result = sandbox.shell(script)
     assert result.status == 1 and "Read-only file system" in result.err
+
+
+@pytest.mark.parametrize("path", ["/sys", "/sys/kernel"])
+def test_sys_is_the_machines(sandbox: Sandbox, path: str) -> None:
+    assert sorted(sandbox.shell(f"ls {path}").out.split()) == sorted(os.listdir(path))
 
 
 def test_devices_work(sandbox: Sandbox) -> None:

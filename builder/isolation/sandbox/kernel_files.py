@@ -19,7 +19,7 @@ from builder.isolation.sandbox.mounts import (
     SymbolicLink,
     perform,
 )
-from builder.isolation.sandbox.targets import Root, by_descriptor
+from builder.isolation.sandbox.targets import Root
 from builder.linux.mount import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
@@ -29,11 +29,13 @@ from builder.linux.mount import (
     MS_NOEXEC,
     MS_NOSUID,
     MS_STRICTATIME,
+    MS_UNBINDABLE,
     mount,
 )
 
+_FILES = "/files"  # of the stage: generated ones
 _HARMLESS = MS_NOSUID | MS_NODEV | MS_NOEXEC
-_STAGE = "/sys"  # it exists everywhere, and nobody keeps files there
+_STAGES = ("/sys/kernel", "/proc/sys")  # directories that exist everywhere, and in which nobody keeps files
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {
     "fd": "/proc/self/fd",
@@ -63,12 +65,12 @@ _READ_ONLY_PROC = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sys
 
 def make_stage() -> Root:
     """Mount a stage with /dev and /sys as commands get them, in a mount namespace of this process's own."""
-    machine = os.open(_STAGE, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    mount("tmpfs", _STAGE, "tmpfs", _HARMLESS, "mode=755")
-    stage = Root(_STAGE)
-    for action in (*_dev(), *_sys(by_descriptor(machine))):
+    place = next(filter(os.path.isdir, _STAGES), _STAGES[0])
+    mount("tmpfs", place, "tmpfs", _HARMLESS, "mode=755")
+    mount("none", place, flags=MS_UNBINDABLE)  # else it would be in what is bound of /sys
+    stage = Root(place)
+    for action in (NewFilesystem(target=_FILES, filesystem="tmpfs", flags=_HARMLESS), *_dev(), *_sys()):
         perform(action, stage)
-    os.close(machine)
     return stage
 
 
@@ -87,12 +89,14 @@ def stage_proc(stage: Root, *, own: bool) -> None:
 def surroundings(command: Command, stage: Root) -> Iterator[MountAction]:
     """All mounts of a command on top of its root filesystem, in their order."""
     for name in ("/dev", "/sys", "/proc"):
-        yield BoundTree(target=name, source=stage.path + name, keep=True)
-    yield GeneratedFile(target="/etc/resolv.conf", scratch=stage.descriptor, content=_read("/etc/resolv.conf"))
+        if os.path.isdir(stage.path + name):
+            yield BoundTree(target=name, source=stage.path + name, keep=True)
+    files = stage.open(_FILES)
+    yield GeneratedFile(target="/etc/resolv.conf", scratch=files, content=_read("/etc/resolv.conf"))
     machine = _read("/etc/hosts") if command.network == "host" else b""
     content = hosts(machine, command.hostname or DEFAULT_HOSTNAME)
-    yield GeneratedFile(target="/etc/hosts", scratch=stage.descriptor, content=content)
-    yield from (_requested(wish, stage) for wish in command.mounts)
+    yield GeneratedFile(target="/etc/hosts", scratch=files, content=content)
+    yield from (_requested(wish, files) for wish in command.mounts)
 
 
 def hosts(machine: bytes, hostname: str) -> bytes:
@@ -121,17 +125,19 @@ def _dev() -> Iterator[MountAction]:
     yield from (SymbolicLink(directory="/dev", name=name, to=to) for name, to in _LINKS.items())
 
 
-def _sys(machine: str) -> Iterator[MountAction]:
+def _sys() -> Iterator[MountAction]:
+    if not os.path.isdir("/sys/kernel"):
+        return
     attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
-    yield BoundTree(target="/sys", source=machine, attributes=attributes)
+    yield BoundTree(target="/sys", source="/sys", attributes=attributes)
     yield from (Masked(target=target) for target in _MASKED_SYS)
 
 
-def _requested(wish: Bind | Tmpfs | SecretFile, stage: Root) -> MountAction:
+def _requested(wish: Bind | Tmpfs | SecretFile, files: int) -> MountAction:
     if isinstance(wish, SecretFile):
         return GeneratedFile(
             target=wish.target,
-            scratch=stage.descriptor,
+            scratch=files,
             content=wish.content,
             mode=wish.mode,
             owner=(wish.uid, wish.gid),
