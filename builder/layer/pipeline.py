@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Self
 
 from builder.digest import Readable
 
@@ -96,7 +97,7 @@ class Stage:
 class ReadAhead:
     """Reads a stream in a thread of its own, some chunks ahead, so that its work overlaps with the reader's.
 
-    The stream below is read to its end unless `close` comes first. Errors surface from `read`.
+    The stream below is read to its end unless `close` comes first (a ``with`` block closes). Errors surface from `read`.
     """
 
     def __init__(self, stream: Readable, *, chunk: int = 1 << 20, capacity: int = 4) -> None:
@@ -106,6 +107,12 @@ class ReadAhead:
         self._chunks = iter(self._channel)
         self._thread = threading.Thread(target=self._fill, args=(stream,), name="read-ahead", daemon=True)
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _fill(self, stream: Readable) -> None:
         try:

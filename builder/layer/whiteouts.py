@@ -18,7 +18,7 @@ def whiteout_name(path: str) -> str:
 def whited_out(path: str) -> str | None:
     """What the member `path` removes, None if it is no plain whiteout."""
     parent, name = split(path)
-    if not name.startswith(PREFIX) or name.startswith(_RESERVED):
+    if not name.startswith(PREFIX) or is_reserved(path):
         return None
     return join(parent, name[len(PREFIX) :])
 

@@ -28,12 +28,8 @@ def apply_layer(tree: FileTree, index: LayerIndex, content_of: ContentOf, what: 
     """
     own = own_directories(index)
     for path, _ in index.members:
-        if (opaque := opaque_directory(path)) is not None:
-            if (hidden := hidden_place(tree, own, opaque)) is not None:
-                tree.clear(hidden)
-        elif (gone := whited_out(path)) is not None:
-            if (hidden := hidden_place(tree, own, gone, follow=False)) is not None:
-                tree.remove(hidden)
+        if (hidden := hidden_by(path, tree, own)) is not None:
+            (tree.remove if opaque_directory(path) is None else tree.clear)(hidden)
     places: dict[str, str] = {}
     resolved: dict[str, str] = {"": ""}
     for path, entry in index.members:
@@ -56,16 +52,19 @@ def own_directories(index: LayerIndex) -> set[str]:
     return {path for path, entry in index.members if entry.kind is Kind.DIRECTORY}
 
 
-def hidden_place(below: FileTree, own: set[str], path: str, *, follow: bool = True) -> str | None:
-    """What a marker at `path` hides of the layers `below`; None if nothing can be there.
+def hidden_by(path: str, below: FileTree, own: set[str]) -> str | None:
+    """What the member `path` hides of the layers `below`; None if it is no marker, or nothing can be there.
 
-    Links of the layers below are followed (but the last part only if `follow`), unless the layer has a directory of
-    its `own` in place of the link: then nothing of what the link pointed to is seen through it.
+    Links of the layers below are followed, unless the layer has a directory of its `own` in place of the link: then
+    nothing of what the link pointed to is seen through it.
     """
-    for directory in (*parents(path), path) if follow else parents(path):
-        if directory in own and not below.is_directory(below.find(split(directory)[0]).path + "/" + split(directory)[1]):
+    opaque, gone = opaque_directory(path), whited_out(path)
+    if opaque is None and gone is None:
+        return None
+    for directory in parents(path):
+        if directory in own and not below.is_directory(below.find(directory, follow=False).path):
             return None
-    return below.find(path, follow=follow).path
+    return below.find(opaque).path if opaque is not None else below.find(gone or "", follow=False).path
 
 
 def _redirects(old: Entry | None, new: Entry) -> bool:

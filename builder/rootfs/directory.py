@@ -80,7 +80,7 @@ class DirectoryWriter:
         parent = split(path)[0]
         if parent not in self._known:
             self._make_parents(parent)
-        if split(target)[0] not in self._known:
+        if split(target)[0] not in self._known or target in self._known:
             raise NotSelfContained(f"hardlink {path} to {target}")
         if target in self.skipped:
             self.skipped.add(path)
@@ -114,6 +114,8 @@ class DirectoryWriter:
     def remove(self, path: str) -> None:
         """Remove `path` with all below it, if it is there."""
         location = self._at(path)
+        if not self._is_real_directory(split(path)[0]):
+            return
         try:
             if stat.S_ISDIR(os.lstat(location).st_mode):
                 shutil.rmtree(location)
@@ -156,6 +158,20 @@ class DirectoryWriter:
             if not stat.S_ISDIR(os.lstat(location).st_mode):
                 raise NotSelfContained(f"/{path} is no directory") from None
         self._known.add(path)
+
+    def _is_real_directory(self, path: str) -> bool:
+        """Whether `path` is a directory that no symlink leads to."""
+        if path in self._known:
+            return True
+        if not self._is_real_directory(split(path)[0]):
+            return False
+        try:
+            is_directory = stat.S_ISDIR(os.lstat(self._at(path)).st_mode)
+        except FileNotFoundError:
+            return False
+        if is_directory:
+            self._known.add(path)
+        return is_directory
 
     def _make_directory(self, path: str) -> None:
         if path in self._known:

@@ -12,7 +12,7 @@ from builder.errors import LayerError
 from builder.layer.entry import Kind
 from builder.layer.paths import join, parents, split
 from builder.layer.whiteouts import is_reserved, opaque_directory, whited_out
-from builder.rootfs.assemble import apply_layer
+from builder.rootfs.assemble import apply_layer, hidden_by, own_directories
 from builder.rootfs.directory import DirectoryWriter
 from builder.rootfs.index import LayerIndex
 from builder.rootfs.layer_files import LayerFiles
@@ -99,15 +99,14 @@ class ImageFiles:
 
     def _write(self, writer: DirectoryWriter, number: int) -> None:
         """Unpack a layer at the places where its members end up upon the layers below."""
-        below, places, overlay = self._below[number], self._places[number], self._store.ownership.modes
+        below, places = self._below[number], self._places[number]
+        own = own_directories(self._store.index(self._layers[number]))
         after = FileTree()
         for member in self._store.members(self._layers[number]):
             path, entry = member.path, member.entry
-            if (opaque := opaque_directory(path)) is not None or (gone := whited_out(path)) is not None:
-                if overlay:
-                    hidden = below.find(opaque).path if opaque is not None else _hidden(below, gone or "")
-                    self._write_parents(writer, hidden, after, below)
-                    writer.opaque(hidden) if opaque is not None else writer.whiteout(hidden)
+            if opaque_directory(path) is not None or whited_out(path) is not None:
+                if self._store.ownership.modes:
+                    self._write_marker(writer, path, hidden_by(path, below, own), after, below)
                 continue
             if is_reserved(path):
                 continue
@@ -115,11 +114,21 @@ class ImageFiles:
             self._write_parents(writer, place, after, below)
             if entry.kind is not Kind.HARDLINK:
                 writer.put(place, entry, member.data)
-                after.put(place, entry)
-            elif (target := places.get(entry.link)) is not None:
-                writer.link(place, target)
             else:
-                self._write_copy(writer, place, _hidden(below, entry.link), below)
+                target = places.get(entry.link) or _resolved(below, entry.link)
+                if after.entry(target) is not None:
+                    writer.link(place, target)
+                else:
+                    self._write_copy(writer, place, target, below)
+            after.put(place, entry)
+
+    def _write_marker(
+        self, writer: DirectoryWriter, path: str, hidden: str | None, after: FileTree, below: FileTree
+    ) -> None:
+        if hidden is None or below.entry(hidden) is None:
+            return
+        self._write_parents(writer, hidden, after, below)
+        (writer.whiteout if opaque_directory(path) is None else writer.opaque)(hidden)
 
     def _write_parents(self, writer: DirectoryWriter, place: str, after: FileTree, below: FileTree) -> None:
         for parent in parents(place):
@@ -131,12 +140,15 @@ class ImageFiles:
 
     def _write_copy(self, writer: DirectoryWriter, place: str, target: str, below: FileTree) -> None:
         entry = below.entry(target)
-        if entry is None or entry.content is None:
+        if entry is None or entry.kind is Kind.DIRECTORY:
             raise LayerError(f"a hardlink /{place} to /{target}, which is no file")
+        if entry.content is None:
+            writer.put(place, entry)
+            return
         with entry.content.open() as data:
             writer.put(place, entry, data)
 
 
-def _hidden(below: FileTree, path: str) -> str:
+def _resolved(below: FileTree, path: str) -> str:
     parent, name = split(path)
     return join(below.find(parent).path, name)

@@ -10,9 +10,9 @@ from typing import Any
 
 from builder.layer.entry import BytesContent, Entry, Kind
 from builder.layer.paths import split
-from builder.layer.whiteouts import opaque_directory, whited_out
+from builder.layer.whiteouts import is_reserved, opaque_directory, whited_out
 
-_VERSION = 1
+_VERSION = 2
 KEPT_FILES = ("etc/passwd", "etc/group")
 """Files whose bytes are kept in the index: USER and --chown look names up in them."""
 MAX_KEPT = 1 << 20
@@ -44,26 +44,31 @@ class LayerIndex:
                 return None
             members = tuple(_member(row) for row in document["members"])
             return cls(members=members, self_contained=bool(document["self_contained"]))
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None
 
 
 def is_self_contained(members: Iterable[tuple[str, Entry]]) -> bool:
     """Whether a layer of these members can be unpacked by itself."""
-    directories, others = {""}, set()
+    directories, others = {""}, set[str]()
     for path, entry in members:
-        parent = split(path)[0]
-        marker = opaque_directory(path) is not None or whited_out(path) is not None
-        if parent not in directories and not marker:
+        if is_reserved(path) and opaque_directory(path) is None:
+            continue
+        if split(path)[0] not in directories:
             return False
+        if opaque_directory(path) is not None or whited_out(path) is not None:
+            continue
         if entry.kind is Kind.DIRECTORY:
             directories.add(path)
             others.discard(path)
-        elif not marker:
-            if entry.kind is Kind.HARDLINK and entry.link not in others:
-                return False
-            others.add(path)
-            directories.discard(path)
+            continue
+        if path in directories:
+            # What was in the directory is gone with it.
+            directories = {each for each in directories if each != path and not each.startswith(f"{path}/")}
+            others = {each for each in others if not each.startswith(f"{path}/")}
+        if entry.kind is Kind.HARDLINK and entry.link not in others:
+            return False
+        others.add(path)
     return True
 
 

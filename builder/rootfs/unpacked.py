@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder.digest import Readable
+from builder.errors import LayerError
 from builder.layer.compression import decompressed
 from builder.layer.entry import BytesContent, Entry, Kind, Member
 from builder.layer.pipeline import ReadAhead
@@ -42,7 +43,7 @@ class LayerStore:
 
     def index(self, blob: Blob) -> LayerIndex:
         """The layer's headers, kept or read out of the blob. Raises LayerError, DigestMismatch, StorageError."""
-        return self._kept_index(blob) or self._read(blob, None)
+        return self._kept_index(blob) or self._read(blob, None)[0]
 
     def unpack(self, blob: Blob) -> tuple[LayerIndex, Path | None]:
         """The layer's headers and the directory of its files; None for one that is not self-contained."""
@@ -52,9 +53,11 @@ class LayerStore:
             return index, place if index.self_contained else None
         with self._making(place) as unfinished:
             writer = DirectoryWriter(str(unfinished), self.ownership)
-            index = self._read(blob, writer)
+            index, complete = self._read(blob, writer)
             if not index.self_contained:
                 return index, None
+            if not complete:
+                raise LayerError(f"layer {blob.descriptor.digest} cannot be unpacked")
             writer.finish()
             self._keep(unfinished, place)
         return index, place
@@ -93,15 +96,15 @@ class LayerStore:
     def members(self, blob: Blob) -> Iterator[Member]:
         """Read the layer out of its blob, which is verified when the iteration completes."""
         what = f"layer {blob.descriptor.digest}"
-        with blob.source.open() as raw:
-            ahead = ReadAhead(decompressed(raw, what))
-            try:
-                yield from TarReader(ahead, what)
-            finally:
-                ahead.close()
+        # Receiving and verifying, inflating, and writing files each have a thread.
+        with blob.source.open() as raw, ReadAhead(raw) as packed, ReadAhead(decompressed(packed, what)) as tar:
+            yield from TarReader(tar, what)
 
-    def _read(self, blob: Blob, writer: DirectoryWriter | None) -> LayerIndex:
-        """Read the blob once, for its headers and, as long as it is self-contained, for its files."""
+    def _read(self, blob: Blob, writer: DirectoryWriter | None) -> tuple[LayerIndex, bool]:
+        """Read the blob once, for its headers and, as long as it is self-contained, for its files.
+
+        Also whether all of its files were written.
+        """
         rows: list[tuple[str, Entry]] = []
         for member in self.members(blob):
             entry, data = member.entry, member.data
@@ -117,7 +120,7 @@ class LayerStore:
                 writer = None
         index = LayerIndex(members=tuple(rows), self_contained=is_self_contained(rows))
         self._keep_index(blob, index)
-        return index
+        return index, writer is not None
 
     def _write(self, writer: DirectoryWriter, member: Member) -> bool:
         """Write one member; whether the layer turned out not to be self-contained."""
