@@ -59,6 +59,7 @@ def build_request(
         ignore=read_ignore(context.root, dockerfile.path),
         build_args=options.build_args,
         labels=options.labels,
+        contexts=options.contexts,
         annotations=options.annotations,
         targets=options.targets,
         platform=options.platforms[0],

@@ -43,6 +43,7 @@ def build_options(arguments: Arguments, environment: Mapping[str, str]) -> Build
         in_place=_in_place(arguments),
         build_args=build_args,
         labels=pairs("label", arguments.many("label")),
+        contexts=pairs("build-context", arguments.many("build-context")),
         annotations=pairs("annotation", arguments.many("annotation")),
         targets=tuple(dict.fromkeys(target for target in arguments.many("target") if target)),
         platforms=_platforms(arguments),

@@ -104,7 +104,7 @@ CONTEXT = group(
     ),
     many("git", "KEY=VALUE", "For a git context: branch, single-branch, depth, recurse-submodules, insecure-skip-tls."),
     text("bucket", "BUCKET", "", short="b"),
-    many("build-context", "NAME=SOURCE", "A named context for FROM and COPY --from.", status="later"),
+    many("build-context", "NAME=SOURCE", "A named context for FROM and COPY --from."),
 )
 
 BUILD = group(

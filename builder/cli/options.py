@@ -126,6 +126,7 @@ class BuildOptions:
     in_place: InPlaceOptions
     build_args: Mapping[str, str]
     labels: Mapping[str, str]
+    contexts: Mapping[str, str]
     annotations: Mapping[str, str]
     targets: tuple[str, ...]
     platforms: tuple[Platform, ...]

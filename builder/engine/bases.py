@@ -48,7 +48,7 @@ class Bases:
     """The base images of one build, named contexts among them. Thread-safe."""
 
     def __init__(self, services: Services, contexts: NamedContexts) -> None:
-        self._services, self._contexts = services, contexts
+        self._services, self.contexts = services, contexts
         self._lock = threading.Lock()
         self._images: dict[tuple[str, Platform], Future[BaseImage]] = {}
 
@@ -72,16 +72,16 @@ class Bases:
 
     def tree(self, name: str, platform: Platform) -> SourceTree:
         """The files of an image or of a named context, for COPY --from. Raises as `image` does, and ContextError."""
-        return self._contexts.tree(name) or self.image(name, platform).tree()
+        return self.contexts.tree(name) or self.image(name, platform).tree()
 
     def _resolve(self, name: str, platform: Platform) -> BaseImage:
-        stored = self._contexts.stored_image(name, platform)
+        stored = self.contexts.stored_image(name, platform)
         if stored is not None:
             what = f"{name}@{stored.digest}"
             config = ImageConfig.from_bytes(stored.config, what)
             return self._base(what, config, stored.manifest.family, stored.layers)
-        reference = Reference.parse(self._contexts.renamed(name))
-        remote = resolve_image(self._services.registries, reference, platform)
+        reference = Reference.parse(self.contexts.renamed(name))
+        remote = resolve_image(self._services.registries, reference, platform, self._services.blobs)
         return self._base(str(remote.reference), remote.config, remote.manifest.family, remote.layers)
 
     def _base(self, name: str, config: ImageConfig, family: Family, blobs: tuple[Blob, ...]) -> BaseImage:

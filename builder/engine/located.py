@@ -18,10 +18,16 @@ class Stopped(BuilderError):
         super().__init__("stopped")
 
 
-def located(error: BuilderError, instruction: Instruction) -> BuilderError:
-    """`error` with the place of `instruction`, unless it has one or needs none."""
+def place(instruction: Instruction, stage: str) -> str:
+    """Where an instruction is, for people: ``Dockerfile:4 (stage build)``."""
+    where = f"{instruction.location.path}:{instruction.location.line}"
+    return f"{where} (stage {stage})" if stage else where
+
+
+def located(error: BuilderError, instruction: Instruction, stage: str = "") -> BuilderError:
+    """`error` with the place of `instruction` and the name of its stage, unless it has one or needs none."""
     if isinstance(error, (DockerfileError, RunFailed, StepFailed, Interrupted, Stopped)):
         return error
-    where = f"{instruction.location.path}:{instruction.location.line}"
+    where = place(instruction, stage)
     summary = instruction.text if len(instruction.text) <= 100 else instruction.text[:97] + "..."
     return StepFailed(f"{where}: {summary}: {error.message}", hint=error.hint, exit_code=error.exit_code)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from builder.context.open import open_context
 from builder.context.spec import ContextSpec
+from builder.dockerfile.syntax import Copy, Dockerfile, Stage
 from builder.errors import UsageError
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform, best_match
@@ -18,6 +20,8 @@ from builder.storage.image import Image
 from builder.storage.oci_layout import read_oci_layout
 
 _IMAGE, _LAYOUT = "docker-image://", "oci-layout://"
+_ALIAS = "named context "
+"""Before the name of a context where the name alone would mean a stage; no reference begins so."""
 
 
 class NamedContexts:
@@ -44,9 +48,25 @@ class NamedContexts:
         self._trees: dict[str, DiskTree] = {}
         self._lock = threading.Lock()
 
+    def over_stages(self, dockerfile: Dockerfile) -> Dockerfile:
+        """The Dockerfile with each stage that has a context's name replaced by that context."""
+        stages = tuple(self._replaced(stage) if stage.name in self._sources else stage for stage in dockerfile.stages)
+        return replace(dockerfile, stages=stages)
+
+    def _replaced(self, stage: Stage) -> Stage:
+        alias = f"{_ALIAS}{stage.name}"
+        if self._source(alias).startswith((_IMAGE, _LAYOUT)):
+            return replace(stage, base=replace(stage.base, image=alias), instructions=())
+        text = f"COPY --from={stage.name} / /"
+        copy = Copy(location=stage.base.location, text=text, sources=("/",), destination="/", from_=alias)
+        return replace(stage, base=replace(stage.base, image="scratch", platform=None), instructions=(copy,))
+
+    def _source(self, name: str) -> str:
+        return self._sources.get(name.removeprefix(_ALIAS).lower(), "")
+
     def renamed(self, name: str) -> str:
         """The reference that `name` stands for: itself, unless a context says otherwise."""
-        source = self._sources.get(name.lower(), "")
+        source = self._source(name)
         if source.startswith(_IMAGE):
             return source.removeprefix(_IMAGE)
         if source:
@@ -55,7 +75,7 @@ class NamedContexts:
 
     def stored_image(self, name: str, platform: Platform) -> Image | None:
         """The image of an OCI layout that `name` stands for, None if it stands for none. Raises UsageError."""
-        source = self._sources.get(name.lower(), "")
+        source = self._source(name)
         if not source.startswith(_LAYOUT):
             return None
         path, tag = _path_and_tag(source.removeprefix(_LAYOUT))
@@ -73,11 +93,11 @@ class NamedContexts:
 
         Raises ContextError.
         """
-        source = self._sources.get(name.lower())
-        if source is None or source.startswith((_IMAGE, _LAYOUT)):
+        source = self._source(name)
+        if not source or source.startswith((_IMAGE, _LAYOUT)):
             return None
         with self._lock:
-            if name.lower() not in self._trees:
+            if source not in self._trees:
                 context = open_context(
                     ContextSpec.parse(source),
                     state_dir=self._scratch,
@@ -85,8 +105,8 @@ class NamedContexts:
                     progress=self._progress,
                 )
                 self._stack.enter_context(context)
-                self._trees[name.lower()] = DiskTree(str(context.root))
-            return self._trees[name.lower()]
+                self._trees[source] = DiskTree(str(context.root))
+            return self._trees[source]
 
 
 def _path_and_tag(text: str) -> tuple[Path, str | None]:

@@ -65,7 +65,7 @@ def make_plan(request: BuildRequest, bases: Bases) -> Plan:
 
     Raises DockerfileError, UsageError, RegistryError, ManifestError.
     """
-    dockerfile = parse(request.dockerfile, request.dockerfile_path)
+    dockerfile = bases.contexts.over_stages(parse(request.dockerfile, request.dockerfile_path))
     last = request.targets[0] if request.targets else dockerfile.stages[-1].name or ""
     values = global_arguments(dockerfile, request.build_args, request.platform, Platform.host(), last)
     graph = StageGraph(dockerfile, values.get)
@@ -119,7 +119,7 @@ class _Planner:
         try:
             return self._bases.image(base.name, self._platform(node))
         except BuilderError as error:
-            raise located(error, self._from(node)) from error
+            raise located(error, self._from(node), node.stage.name or "") from error
 
     def _platform(self, node: StageNode) -> Platform:
         platform = self._from(node).platform

@@ -74,7 +74,7 @@ class StageBuilder:
             try:
                 self._execute(instruction)
             except BuilderError as error:
-                raise located(error, instruction) from error
+                raise located(error, instruction, self._planned.name) from error
         if self._state.request.single_snapshot and self._exported:
             self._pack(self._snapshot)
         return self._stage

@@ -41,7 +41,8 @@ def process_user(tree: FileTree, user: str) -> Process:
     Without a group: the user's primary group and the groups of /etc/group that list it. Numbers need no entry.
     Raises UnknownUser.
     """
-    name, colon, group = (user or "0").partition(":")
+    name, colon, group = user.partition(":")
+    name = name or "0"
     account = _account(tree, name)
     if account is None:
         uid = _number(name)
@@ -107,7 +108,7 @@ def _lines(tree: FileTree, path: str) -> Iterator[list[str]]:
         return
     with entry.content.open() as stream:
         text = stream.read().decode("utf-8", "surrogateescape")
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.strip() and not line.startswith("#"):
             yield line.strip().split(":")
 

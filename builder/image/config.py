@@ -12,6 +12,7 @@ from builder.errors import InvalidReference, ManifestError
 from builder.image.manifest import encode
 from builder.image.platform import Platform
 
+_INVALID = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError, InvalidReference)
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -88,7 +89,7 @@ class ImageConfig:
         try:
             document = json.loads(data)
             return _image_config(document)
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError, InvalidReference) as error:
+        except _INVALID as error:
             raise ManifestError(f"the image config of {what} is not valid: {error!r}") from None
 
     def to_bytes(self) -> bytes:
@@ -117,10 +118,10 @@ def _image_config(document: Any) -> ImageConfig:
         platform=Platform.normalised(
             document.get("os") or "linux", document.get("architecture") or "amd64", document.get("variant") or ""
         ),
-        created=document.get("created"),
-        author=document.get("author") or "",
-        os_version=document.get("os.version") or "",
-        os_features=tuple(document.get("os.features") or ()),
+        created=_text(document, "created") or None,
+        author=_text(document, "author"),
+        os_version=_text(document, "os.version"),
+        os_features=_texts(document, "os.features") or (),
         config=_container(document.get("config") or {}),
         diff_ids=tuple(Digest.parse(each) for each in rootfs.get("diff_ids") or ()),
         history=tuple(_history(each) for each in document.get("history") or ()),
@@ -129,31 +130,43 @@ def _image_config(document: Any) -> ImageConfig:
 
 def _container(document: Any) -> ContainerConfig:
     return ContainerConfig(
-        user=document.get("User") or "",
-        exposed_ports=tuple(document.get("ExposedPorts") or ()),
-        env=tuple(document.get("Env") or ()),
-        entrypoint=_optional(document.get("Entrypoint")),
-        cmd=_optional(document.get("Cmd")),
-        volumes=tuple(document.get("Volumes") or ()),
-        working_dir=document.get("WorkingDir") or "",
-        labels=dict(document.get("Labels") or {}),
-        stop_signal=document.get("StopSignal") or "",
+        user=_text(document, "User"),
+        exposed_ports=tuple((document.get("ExposedPorts") or {}).keys()),
+        env=_texts(document, "Env") or (),
+        entrypoint=_texts(document, "Entrypoint"),
+        cmd=_texts(document, "Cmd"),
+        volumes=tuple((document.get("Volumes") or {}).keys()),
+        working_dir=_text(document, "WorkingDir"),
+        labels={name: _text(document["Labels"], name) for name in document.get("Labels") or ()},
+        stop_signal=_text(document, "StopSignal"),
         healthcheck=_healthcheck(document.get("Healthcheck")),
-        on_build=tuple(document.get("OnBuild") or ()),
-        shell=_optional(document.get("Shell")),
+        on_build=_texts(document, "OnBuild") or (),
+        shell=_texts(document, "Shell"),
         args_escaped=bool(document.get("ArgsEscaped")),
     )
 
 
-def _optional(value: Any) -> tuple[str, ...] | None:
-    return None if value is None else tuple(value)
+def _text(document: Any, key: str) -> str:
+    value = document.get(key)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{key} is {value!r}")
+    return value or ""
+
+
+def _texts(document: Any, key: str) -> tuple[str, ...] | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"{key} is {value!r}")
+    return tuple(value)
 
 
 def _healthcheck(document: Any) -> Healthcheck | None:
     if not document:
         return None
     return Healthcheck(
-        test=tuple(document.get("Test") or ()),
+        test=_texts(document, "Test") or (),
         interval=int(document.get("Interval") or 0),
         timeout=int(document.get("Timeout") or 0),
         start_period=int(document.get("StartPeriod") or 0),
@@ -164,10 +177,10 @@ def _healthcheck(document: Any) -> Healthcheck | None:
 
 def _history(document: Any) -> History:
     return History(
-        created=document.get("created"),
-        created_by=document.get("created_by") or "",
-        author=document.get("author") or "",
-        comment=document.get("comment") or "",
+        created=_text(document, "created") or None,
+        created_by=_text(document, "created_by"),
+        author=_text(document, "author"),
+        comment=_text(document, "comment"),
         empty_layer=bool(document.get("empty_layer")),
     )
 
@@ -177,19 +190,14 @@ def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _container_json(config: ContainerConfig) -> dict[str, Any]:
-    document = _present(
+    healthcheck = config.healthcheck
+    return _present(
         {
             "User": config.user,
             "ExposedPorts": {port: {} for port in sorted(config.exposed_ports)},
             "Env": list(config.env),
-        }
-    )
-    for key, words in (("Entrypoint", config.entrypoint), ("Cmd", config.cmd)):
-        if words is not None:
-            document[key] = list(words)
-    healthcheck = config.healthcheck
-    return document | _present(
-        {
+            "Entrypoint": list(config.entrypoint or ()),
+            "Cmd": list(config.cmd or ()),
             "Volumes": {volume: {} for volume in sorted(config.volumes)},
             "WorkingDir": config.working_dir,
             "Labels": dict(sorted(config.labels.items())),

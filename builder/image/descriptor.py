@@ -40,7 +40,7 @@ class Descriptor:
             return cls(
                 media_type=str(document.get("mediaType", "")),
                 digest=Digest.parse(document["digest"]),
-                size=int(document["size"]),
+                size=_size(document["size"]),
                 annotations=dict(document.get("annotations") or {}),
                 platform=_platform(document.get("platform")),
                 urls=tuple(document.get("urls") or ()),
@@ -58,6 +58,12 @@ class Descriptor:
         if self.platform:
             document["platform"] = _platform_json(self.platform)
         return document
+
+
+def _size(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a size")
+    return value
 
 
 def _platform(document: Any) -> Platform | None:

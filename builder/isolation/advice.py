@@ -27,7 +27,7 @@ def describe(error: OSError) -> str:
 
 
 def _hint(error: OSError) -> str | None:
-    if error.errno == errno.ENOSPC and not _is_user_namespace(error):
+    if error.errno == errno.ENOSPC and not _is_unshare(error):
         return "the filesystem is full, or out of inodes; free some space or choose another state directory"
     if error.errno == errno.EDQUOT:
         return "the disk quota of this user is used up"
@@ -39,7 +39,7 @@ def _hint(error: OSError) -> str | None:
 
 
 def _syscall_hint(error: SyscallError) -> str | None:
-    if _is_user_namespace(error):
+    if _is_unshare(error) and "CLONE_NEWUSER" in error.subject:
         return user_namespace_hint(error)
     if error.call == "write" and error.subject.endswith("_map"):
         return "the container that the builder runs in needs the capabilities SETUID, SETGID and SETFCAP; " + IN_PLACE
@@ -49,7 +49,7 @@ def _syscall_hint(error: SyscallError) -> str | None:
         return "overlayfs refuses the store's filesystem; --isolation with another state directory may help"
     if error.call == "pivot_root" and error.errno == errno.EINVAL:
         return "the builder's root directory is not a mount point (a chroot or an initramfs); bind-mount it on itself"
-    if error.call == "unshare" and error.errno == errno.ENOSPC:
+    if _is_unshare(error) and error.errno == errno.ENOSPC:
         return "a limit on namespaces is reached; see the sysctls user.max_*_namespaces"
     return None
 
@@ -85,8 +85,8 @@ def user_namespace_hint(error: OSError) -> str:
     return "user namespaces are not permitted here (a chroot, or a security module forbids them); " + IN_PLACE
 
 
-def _is_user_namespace(error: OSError) -> bool:
-    return isinstance(error, SyscallError) and error.call == "unshare" and "CLONE_NEWUSER" in error.subject
+def _is_unshare(error: OSError) -> bool:
+    return isinstance(error, SyscallError) and error.call == "unshare"
 
 
 def _sysctl(name: str) -> str:

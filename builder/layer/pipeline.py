@@ -97,7 +97,7 @@ class Stage:
 class ReadAhead:
     """Reads a stream in a thread of its own, some chunks ahead, so that its work overlaps with the reader's.
 
-    The stream below is read to its end unless `close` comes first (a ``with`` block closes). Errors surface from `read`.
+    The stream below is read to its end unless `close` comes first; a ``with`` block closes. Errors come out of `read`.
     """
 
     def __init__(self, stream: Readable, *, chunk: int = 1 << 20, capacity: int = 4) -> None:

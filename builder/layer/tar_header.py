@@ -65,7 +65,7 @@ def pax_records(data: bytes, what: str) -> dict[str, bytes]:
     at = 0
     while at < len(data):
         space = data.find(b" ", at, at + 20)
-        end = at + int(data[at:space]) if space > at and data[at:space].isdigit() else 0
+        end = at + int(data[at:space]) if space > at and data[at:space].isdigit() else -1
         if end <= space or end > len(data) or data[end - 1] != 0x0A:
             raise LayerError(f"{what} has a damaged pax header")
         key, _, value = data[space + 1 : end - 1].partition(b"=")

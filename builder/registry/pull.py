@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from builder.errors import DigestMismatch, ManifestError
+from builder.errors import DigestMismatch, ManifestError, StorageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import Index, Manifest, parse_manifest
@@ -13,6 +13,7 @@ from builder.image.reference import Reference
 from builder.progress import log
 from builder.registry.client import Registries
 from builder.storage.blob import Blob
+from builder.storage.blobs import BlobStore
 
 MAX_CONFIG_BYTES = 16 * 1024 * 1024
 _MAX_NESTING = 4
@@ -34,8 +35,12 @@ class RemoteImage:
     layers: tuple[Blob, ...]
 
 
-def resolve_image(registries: Registries, reference: Reference, platform: Platform) -> RemoteImage:
+def resolve_image(
+    registries: Registries, reference: Reference, platform: Platform, kept: BlobStore | None = None
+) -> RemoteImage:
     """The image that `reference` has for `platform`.
+
+    Its config is taken from `kept`, if it is there, else kept there.
 
     An index is followed to the child that serves the platform best. A single image is taken as it is; one for another
     platform with a warning.
@@ -46,7 +51,7 @@ def resolve_image(registries: Registries, reference: Reference, platform: Platfo
         fetched = registries.manifest(reference)
         found = parse_manifest(fetched.data, fetched.media_type, str(reference))
         if isinstance(found, Manifest):
-            return _image(registries, fetched.reference, found, fetched.data, platform)
+            return _image(registries, fetched.reference, found, fetched.data, platform, kept)
         reference = reference.with_digest(_child(found, reference, platform).digest)
     raise ManifestError(f"{reference} is an index nested more than {_MAX_NESTING} deep")
 
@@ -70,9 +75,18 @@ def _child(index: Index, reference: Reference, platform: Platform) -> Descriptor
 
 
 def _image(
-    registries: Registries, reference: Reference, manifest: Manifest, data: bytes, platform: Platform
+    registries: Registries,
+    reference: Reference,
+    manifest: Manifest,
+    data: bytes,
+    platform: Platform,
+    kept: BlobStore | None,
 ) -> RemoteImage:
-    config_bytes = _config_bytes(registries, reference, manifest.config)
+    config_bytes = _kept_config(kept, manifest.config) if kept else None
+    if config_bytes is None:
+        config_bytes = _config_bytes(registries, reference, manifest.config)
+        if kept:
+            kept.put(config_bytes)
     config = ImageConfig.from_bytes(config_bytes, str(reference))
     if len(config.diff_ids) != len(manifest.layers):
         raise ManifestError(
@@ -88,6 +102,17 @@ def _image(
         config_bytes=config_bytes,
         layers=tuple(registries.blob(reference, layer) for layer in manifest.layers),
     )
+
+
+def _kept_config(kept: BlobStore, descriptor: Descriptor) -> bytes | None:
+    """The config as an earlier build has kept it; None if it has not, or it is damaged."""
+    if not kept.has(descriptor.digest, descriptor.size):
+        return None
+    try:
+        with kept.open(descriptor.digest) as stream:
+            return stream.read()
+    except (DigestMismatch, StorageError):
+        return None
 
 
 def _config_bytes(registries: Registries, reference: Reference, descriptor: Descriptor) -> bytes:

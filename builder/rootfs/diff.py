@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
 
-from builder.layer.entry import Entry, Kind
+from builder.layer.entry import Entry, FileContent, Kind
 from builder.layer.paths import join, split
 from builder.rootfs.stat import entry_of, kind_of
 from builder.rootfs.tree import FileTree
 
 _CHUNK = 1 << 20
+
+SameBytes = Callable[[str, Entry, Entry], bool]
+"""From a path, what it was and what it is, two files of one size, to whether their bytes are the same."""
+
+
+class _Name(NamedTuple):
+    """One of the names of a file that has several."""
+
+    path: str
+    entry: Entry
+    changed: bool
+    links: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedContent:
+    """The bytes of a file with several names, some of which a later command may give to something else."""
+
+    names: tuple[str, ...]
+    inode: int
+
+    def open(self) -> BinaryIO:
+        for name in self.names:
+            try:
+                if os.lstat(name).st_ino == self.inode:
+                    return FileContent(name).open()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return FileContent(self.names[0]).open()
 
 
 class Differences:
@@ -19,12 +51,14 @@ class Differences:
         root: the directory that paths are below.
         tree: what was there before.
         owners: whether owners on disk mean anything; else files keep the tree's, and new ones are 0:0.
+        same_bytes: how files of which nothing else changed are compared.
     """
 
-    def __init__(self, root: str, tree: FileTree, *, owners: bool) -> None:
+    def __init__(self, root: str, tree: FileTree, *, owners: bool, same_bytes: SameBytes | None = None) -> None:
         self._root, self._tree, self._owners = root, tree, owners
+        self._same_bytes = same_bytes or have_same_bytes
         self._changes: dict[str, Entry | None] = {}
-        self._linked: dict[tuple[int, int], list[tuple[str, Entry, bool]]] = {}
+        self._linked: dict[tuple[int, int], list[_Name]] = {}
 
     def removed(self, path: str) -> None:
         if self._tree.entry(path) is not None:
@@ -42,24 +76,38 @@ class Differences:
     def other(self, path: str, status: os.stat_result) -> None:
         """Compare anything but a directory."""
         if kind_of(status) is None:
+            self.removed(path)  # a socket, which no layer holds, is there instead
             return
         old = self._tree.entry(path)
         entry = self._entry(path, status, old)
         if entry is None:
             return
-        changed = old is None or not same(old, entry)
+        changed = old is None or not self._same(path, old, entry)
         if status.st_nlink > 1:
-            self._linked.setdefault((status.st_dev, status.st_ino), []).append((path, entry, changed))
+            names = self._linked.setdefault((status.st_dev, status.st_ino), [])
+            names.append(_Name(path, entry, changed, status.st_nlink))
         elif changed:
             self._changes[path] = entry
 
+    def incomplete(self) -> set[int]:
+        """The inodes of changed files that have more names than were compared."""
+        return {
+            inode
+            for (_, inode), names in self._linked.items()
+            if len(names) < names[0].links and any(name.changed for name in names)
+        }
+
     def finish(self) -> dict[str, Entry | None]:
         """All changes, hardlinks joined and parents added."""
-        for names in self._linked.values():
+        for (_, inode), names in self._linked.items():
             # One new or changed name carries the others along, else they would no longer be one file.
-            if any(changed for _, _, changed in names):
-                entry = min(names)[1]
-                self._changes |= {path: entry for path, _, _ in names}
+            if any(name.changed for name in names):
+                paths = sorted(name.path for name in names)
+                entry = names[0].entry
+                if entry.content is not None:
+                    locations = tuple(join(self._root, path) for path in paths)
+                    entry = entry._replace(content=LinkedContent(locations, inode))
+                self._changes |= dict.fromkeys(paths, entry)
         for path in list(self._changes):
             self._add_parents(path)
         return self._changes
@@ -77,14 +125,15 @@ class Differences:
             owner = (old.uid, old.gid) if old is not None and old.kind is kind_of(status) else (0, 0)
         return entry_of(join(self._root, path), status, owner=owner)
 
-
-def same(old: Entry, new: Entry) -> bool:
-    """Whether a file, link or device is what it was: type, mode, owner, target, capability, time, size and bytes."""
-    if (old.kind, old.link, old.device, old.size, old.mtime) != (new.kind, new.link, new.device, new.size, new.mtime):
-        return False
-    if not _same_owner_and_mode(old, new):
-        return False
-    return old.kind is not Kind.FILE or (_capability(old) == _capability(new) and _same_bytes(old, new))
+    def _same(self, path: str, old: Entry, new: Entry) -> bool:
+        """Whether a file, link or device is what it was: type, mode, owner, target, capability, time, size, bytes."""
+        if (old.kind, old.link, old.device) != (new.kind, new.link, new.device):
+            return False
+        if (old.size, old.mtime) != (new.size, new.mtime) or not _same_owner_and_mode(old, new):
+            return False
+        if old.kind is not Kind.FILE:
+            return True
+        return _capability(old) == _capability(new) and (not old.size or self._same_bytes(path, old, new))
 
 
 def _same_owner_and_mode(old: Entry, new: Entry) -> bool:
@@ -97,10 +146,9 @@ def _capability(entry: Entry) -> bytes | None:
     return entry.xattrs.get("security.capability") if entry.xattrs else None
 
 
-def _same_bytes(old: Entry, new: Entry) -> bool:
-    if not old.size:
-        return True
-    assert old.content is not None and new.content is not None
+def have_same_bytes(path: str, old: Entry, new: Entry) -> bool:
+    """Whether two files of the same size have the same bytes. Raises OSError."""
+    assert old.content is not None and new.content is not None, path
     with old.content.open() as left, new.content.open() as right:
         while True:
             chunk = left.read(_CHUNK)

@@ -86,7 +86,8 @@ class OverlayRootFs:
 
     def _new_directory(self, kind: str) -> str:
         path = self._scratch / f"{next(self._numbers)}-{kind}"
-        path.mkdir(parents=True, mode=0o755)
+        path.mkdir(parents=True)
+        path.chmod(0o755)  # whatever the umask: this is what the command sees as its root
         return str(path)
 
 

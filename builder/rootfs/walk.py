@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from builder.layer.changes import Changes
+from builder.layer.entry import Entry, Kind
 from builder.layer.paths import join
 from builder.rootfs.base import PlainDirectory
-from builder.rootfs.diff import Differences
+from builder.rootfs.diff import Differences, have_same_bytes
 from builder.rootfs.directory import DirectoryWriter, Ownership
 from builder.rootfs.place import place_changes, place_entries
-from builder.rootfs.tree import FileTree
+from builder.rootfs.tree import DEFAULT_DIRECTORY, FileTree
 from builder.storage.failure import explained
 
 _LONGEST_TICK = 3.0
@@ -51,13 +53,19 @@ class WalkRootFs:
         self._signatures: dict[str, Signature] = {}
         self._skipped: set[str] = set()
         self._forks = 0
+        self._fresh: dict[str, Entry] = {}
+        self._digests: dict[str, bytes] = {}
 
     def add(self, changes: Changes) -> None:
         if changes:
             self._pending.append(changes)
+            for path in changes:
+                self._fresh.pop(path, None)
+                self._digests.pop(path, None)
 
     def prepare(self) -> PlainDirectory:
         with explained("write", self._scratch):
+            self._remember()
             if self._initial is not None or self._pending:
                 self._write()
                 self._signatures = {}
@@ -66,12 +74,14 @@ class WalkRootFs:
         return PlainDirectory(path=self._root)
 
     def snapshot(self, tree: FileTree) -> Changes:
-        found = Differences(self._root, tree, owners=self._ownership.owners)
+        found = Differences(self._root, tree, owners=self._ownership.owners, same_bytes=self._same_bytes)
         signatures: dict[str, Signature] = {}
         with explained("read", Path(self._root)):
             self._compare("", tree, signatures, found)
+            self._compare_other_names(signatures, found)
             changes = found.finish()
         self._signatures = signatures
+        self._fresh |= {path: entry for path, entry in changes.items() if entry and entry.kind is Kind.FILE}
         return changes
 
     def fork(self, tree: FileTree) -> WalkRootFs:
@@ -87,15 +97,35 @@ class WalkRootFs:
     def _write(self) -> None:
         initial, self._initial = self._initial, None
         if initial is not None:
-            os.makedirs(self._root, mode=0o755, exist_ok=True)
+            os.makedirs(self._root, exist_ok=True)
         writer = DirectoryWriter(self._root, self._ownership)
         if initial is not None:
+            writer.put("", initial.entry("") or DEFAULT_DIRECTORY)
             place_entries(writer, initial.walk())
         for changes in self._pending:
             place_changes(writer, changes, overlay=False)
         writer.finish()
         self._pending = []
         self._skipped |= writer.skipped
+
+    def _remember(self) -> None:
+        """Keep digests of what the last command wrote: the next one may change it where it is."""
+        for path, entry in self._fresh.items():
+            if entry.size and entry.content is not None:
+                self._digests[path] = _digest(entry)
+        self._fresh = {}
+
+    def _same_bytes(self, path: str, old: Entry, new: Entry) -> bool:
+        known = self._digests.get(path)
+        return have_same_bytes(path, old, new) if known is None else known == _digest(new)
+
+    def _compare_other_names(self, signatures: dict[str, Signature], found: Differences) -> None:
+        """Compare the names of changed hardlinks that did not change themselves: of a directory that was renamed."""
+        wanted = found.incomplete()
+        if wanted:
+            for path, signature in signatures.items():
+                if signature.inode in wanted and self._signatures.get(path) == signature:
+                    found.other(path, os.lstat(join(self._root, path)))
 
     def _compare(self, path: str, tree: FileTree, signatures: dict[str, Signature], found: Differences) -> None:
         names = set()
@@ -113,6 +143,12 @@ class WalkRootFs:
         for name, _ in tree.children(path):
             if name not in names and join(path, name) not in self._skipped:
                 found.removed(join(path, name))
+
+
+def _digest(entry: Entry) -> bytes:
+    assert entry.content is not None
+    with entry.content.open() as stream:
+        return hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
 
 
 def signature_of(status: os.stat_result) -> Signature:

@@ -39,7 +39,7 @@ _COMPRESSIONS: Mapping[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "zstd": _zstd,
-    "truncated-gzip": lambda data: gzip.compress(data, mtime=0)[:60],
+    "truncated-gzip": lambda data: gzip.compress(data, 0, mtime=0)[:3000],
 }
 
 

@@ -114,7 +114,11 @@ class Sandbox:
         )
 
     def close(self) -> None:
-        self.process.communicate(timeout=30)
+        try:
+            self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:  # a test has failed and left it hanging
+            self.process.kill()
+            raise
 
     def do(self, source: str) -> Any:
         """Execute `source` in the process, where `prepared`, `isolation` and `run` are; returns its `result`."""

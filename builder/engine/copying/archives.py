@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from builder.engine.copying.copier import Copier
-from builder.errors import LayerError
+from builder.errors import ContextError, LayerError
 from builder.layer.compression import decompressed, detect
 from builder.layer.entry import Content, Entry, FileContent, Kind, Member
 from builder.layer.paths import join, split
@@ -18,11 +21,14 @@ from builder.rootfs.tree import FileTree
 from builder.storage.failure import explained
 
 
-def is_archive(content: Content) -> bool:
-    """Whether the bytes are a tar, plain or compressed by gzip, bzip2, xz or zstd, that begins well."""
-    with content.open() as stream:
+def is_archive(content: Content, what: str = "a source of ADD") -> bool:
+    """Whether the bytes are a tar, plain or compressed by gzip, bzip2, xz or zstd, that begins well.
+
+    Raises ContextError if they cannot be read.
+    """
+    with _opened(content, what) as stream:
         head = stream.read(6)
-    with content.open() as stream:
+    with _opened(content, what) as stream:
         try:
             readable = decompressed(stream, "archive") if detect(head) else stream
             block = b""
@@ -52,12 +58,22 @@ def unpack(content: Content, what: str, copier: Copier, tree: FileTree, target: 
     """Unpack an archive below the directory `target`, whose own metadata its ``.`` entry does not touch.
 
     Links of the tree are followed inside it; an entry replaces what is there unless both are directories.
-    Raises LayerError for an archive that is damaged or leads out of its root.
+    Raises LayerError for an archive that is damaged or leads out of its root, ContextError for one that cannot be read.
     """
-    with content.open() as stream:
+    with _opened(content, what) as stream:
         for member in TarReader(decompressed(stream, what), what):
             if member.path:
                 _unpack_member(member, what, copier, tree, target, how)
+
+
+@contextmanager
+def _opened(content: Content, what: str) -> Iterator[BinaryIO]:
+    try:
+        stream = content.open()
+    except OSError as error:
+        raise ContextError(f"cannot read {what}: {error.strerror}") from None
+    with stream:
+        yield stream
 
 
 def _unpack_member(member: Member, what: str, copier: Copier, tree: FileTree, target: str, how: Unpacking) -> None:
@@ -88,6 +104,8 @@ def _linked(member: Member, what: str, tree: FileTree, target: str) -> Entry:
 
 
 def _with_owner(entry: Entry, how: Unpacking) -> Entry:
+    if entry.kind is Kind.SYMLINK:
+        entry = entry._replace(mode=0o777)  # whatever the archive says, on a disk a link has no other
     if how.owner is not None:
         entry = entry._replace(uid=how.owner[0], gid=how.owner[1])
     return entry if how.time is None else entry._replace(mtime=how.time)

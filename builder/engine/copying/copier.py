@@ -104,11 +104,18 @@ class Copier:
         for each in [*parents(path), path]:
             entry = self._tree.entry(each)
             if entry is None:
-                uid, gid = self._options.owner or (0, 0)
-                mtime = self._options.now if self._options.time is None else self._options.time
-                self._note(each, Entry(Kind.DIRECTORY, self._options.parent_mode, uid, gid, mtime=mtime))
+                self._note(each, self._implied(each))
             elif entry.kind is not Kind.DIRECTORY:
                 raise CopyConflict(f"/{each} is not a directory")
+
+    def _implied(self, path: str) -> Entry:
+        """A directory that nothing was copied to; below a set-group-ID one it is what mkdir(2) makes there."""
+        above = self._tree.entry(split(path)[0])
+        inherited = above is not None and bool(above.mode & 0o2000)
+        mode = self._options.parent_mode | (0o2000 if inherited else 0)
+        uid, gid = self._options.owner or (0, above.gid if inherited and above is not None else 0)
+        mtime = self._options.now if self._options.time is None else self._options.time
+        return Entry(Kind.DIRECTORY, mode, uid, gid, mtime=mtime)
 
     def put_as_is(self, path: str, entry: Entry) -> None:
         """Put an entry that has its owner, mode and time already (a member of an archive); its parent exists."""

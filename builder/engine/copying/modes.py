@@ -14,7 +14,7 @@ _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=][rwxXstugo]*)+)")
 _ACTION = re.compile(r"([-+=])([rwxXstugo]*)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _BITS = {"r": 4, "w": 2, "x": 1}
-_SPECIAL = {"u": 0o4000, "g": 0o2000, "o": 0}
+_SPECIAL = {"u": 0o4000, "g": 0o2000, "o": 0o1000}
 
 
 def parse_mode(text: str) -> SetMode:
@@ -59,10 +59,8 @@ def _applied(mode: int, classes: str, operator: str, symbols: str, is_directory:
         shift = _SHIFTS[letter]
         bits |= _permissions(mode, symbols, is_directory) << shift
         mask |= 7 << shift | _SPECIAL[letter]
-        if "s" in symbols:
+        if ("t" if letter == "o" else "s") in symbols:
             bits |= _SPECIAL[letter]
-    if "t" in symbols:
-        bits |= 0o1000
     if operator == "+":
         return mode | bits
     if operator == "-":

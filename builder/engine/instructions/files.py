@@ -84,6 +84,7 @@ class _Transfer:
 
     def run(self) -> None:
         instruction = self._instruction
+        self._check_checksum()
         if len(instruction.sources) + len(instruction.heredocs) > 1 and not self._destination.endswith("/"):
             raise DockerfileError.at(
                 instruction,
@@ -100,6 +101,15 @@ class _Transfer:
                 self._copy(source)
         for heredoc in instruction.heredocs:
             self._copier.copy(self._document(heredoc), inside(heredoc.name), self._destination)
+
+    def _check_checksum(self) -> None:
+        checksum = self._instruction.checksum if isinstance(self._instruction, Add) else None
+        if not checksum:
+            return
+        if len(self._instruction.sources) != 1 or self._instruction.heredocs:
+            raise DockerfileError.at(self._instruction, "--checksum takes a single source", "--checksum")
+        if not is_remote(self._instruction.sources[0]):
+            raise DockerfileError.at(self._instruction, "--checksum takes a URL or a git repository", "--checksum")
 
     def _remote(self, source: str) -> None:
         if isinstance(self._instruction, Copy):

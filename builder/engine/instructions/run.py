@@ -11,6 +11,7 @@ from builder.dockerfile.errors import DockerfileError
 from builder.dockerfile.syntax import Command as Words
 from builder.dockerfile.syntax import Run
 from builder.engine.instructions.config import command_words
+from builder.engine.located import place
 from builder.engine.mounts.prepare import Mounted, MountSources, prepared
 from builder.engine.services import Services
 from builder.engine.stage import Stage
@@ -56,7 +57,7 @@ def run(
         command = _command(stage, instruction, words, rootfs.prepare(), services, mounted)
         status = services.isolation.run(command, output)
     if status:
-        raise _failed(instruction, words, status)
+        raise _failed(stage, instruction, words, status)
     changes = rootfs.snapshot(stage.tree)
     stage.tree.apply(changes)
     created_by = " ".join(["RUN", *stage.scope.run_prefix(), *words])
@@ -147,8 +148,8 @@ def _script(instruction: Run, scratch: Path) -> tuple[Bind, ...]:
     return (Bind(target=f"{_SCRIPTS}/{name}", source=str(path), read_only=True),)
 
 
-def _failed(instruction: Run, words: tuple[str, ...], status: int) -> RunFailed:
-    where = f"{instruction.location.path}:{instruction.location.line}"
+def _failed(stage: Stage, instruction: Run, words: tuple[str, ...], status: int) -> RunFailed:
+    where = place(instruction, stage.name)
     hint = None
     if status == 137:
         hint = "it was killed: perhaps it ran out of memory"

@@ -172,7 +172,6 @@ def test_every_flag_of_kanikos_executor_is_there() -> None:
     [
         (["--cache"], "--cache"),
         (["--cache=true"], "--cache"),
-        (["--build-context=a=b"], "--build-context"),
         (["--profile"], "--profile"),
         (["--network=none"], "--network"),
         (["--cleanup"], "--cleanup"),
