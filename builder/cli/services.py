@@ -44,6 +44,7 @@ def services(options: BuildOptions, session: Session, prepared: Prepared) -> Ite
             ownership=ownership,
             overlay=_mounts_overlays(prepared, session, scratch),
             workers=workers,
+            advice=prepared.id_map.explanation if prepared.isolation and prepared.id_map.single else None,
         )
 
 

@@ -35,6 +35,7 @@ class Services:
         isolation: where RUN runs; None if it cannot run here, and `refusal` says why.
         ownership: what files made here may be given.
         overlay: whether to mount overlays; else commands run in plain directories, and changes are found by walking.
+        advice: what to tell after a command that failed, if its surroundings are less than it may expect.
         workers: threads for layers that are read or written in the background.
         parallel: how many instructions may be at work at once.
     """
@@ -50,6 +51,7 @@ class Services:
     ownership: Ownership
     overlay: bool
     workers: Executor
+    advice: str | None = None
     parallel: int = 2
 
 

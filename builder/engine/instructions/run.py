@@ -57,7 +57,7 @@ def run(
         command = _command(stage, instruction, words, rootfs.prepare(), services, mounted)
         status = services.isolation.run(command, output)
     if status:
-        raise _failed(stage, instruction, words, status)
+        raise _failed(stage, instruction, words, status, services.advice)
     changes = rootfs.snapshot(stage.tree)
     stage.tree.apply(changes)
     created_by = " ".join(["RUN", *stage.scope.run_prefix(), *words])
@@ -148,9 +148,9 @@ def _script(instruction: Run, scratch: Path) -> tuple[Bind, ...]:
     return (Bind(target=f"{_SCRIPTS}/{name}", source=str(path), read_only=True),)
 
 
-def _failed(stage: Stage, instruction: Run, words: tuple[str, ...], status: int) -> RunFailed:
+def _failed(stage: Stage, instruction: Run, words: tuple[str, ...], status: int, advice: str | None) -> RunFailed:
     where = place(instruction, stage.name)
-    hint = None
+    hint = advice
     if status == 137:
         hint = "it was killed: perhaps it ran out of memory"
     return RunFailed(
