@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from builder.dockerfile.expand import expanded_default
-from builder.dockerfile.syntax import Dockerfile
+from builder.dockerfile.syntax import Arg, Dockerfile
+from builder.engine.scope import Scope
 from builder.image.platform import Platform
 
 
@@ -26,6 +27,21 @@ def global_arguments(
             if value is not None:
                 values[name] = value
     return values
+
+
+def declare(arg: Arg, scope: Scope, escape: str) -> str:
+    """Declare the names of an ARG in `scope`, and give the instruction as histories have it.
+
+    It is expanded name by name: a default sees the values of those before it, and may not count at all.
+    Raises DockerfileError.
+    """
+    words = ["ARG"]
+    for index, (name, default) in enumerate(arg.pairs):
+        if default is not None and not scope.overrides(name):
+            default, _ = expanded_default(arg, index, scope.get, escape)
+        value = scope.declare(name, default)
+        words.append(name if value is None else f"{name}={value}")
+    return " ".join(words)
 
 
 def platform_arguments(target: Platform, build: Platform) -> dict[str, str]:

@@ -58,7 +58,7 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
             checks.conclude(found, services.progress)
             return BuildResult(digest=None)
         if request.dry_run:
-            print(outline(plan), end="")
+            print(outline(plan, request.build_args), end="")
             return BuildResult(digest=None)
         state = _state(request, services, plan, bases, ignore, pusher)
         try:

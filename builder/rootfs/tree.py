@@ -100,12 +100,7 @@ class FileTree:
 
     def entry(self, path: str) -> Entry | None:
         """What is at `path` literally, None if nothing is or a part of it is no directory."""
-        node: Entry | Directory | None = self._root
-        if path:
-            for name in path.split("/"):
-                if not isinstance(node, Directory):
-                    return None
-                node = node.children.get(name)
+        node = self._node(path)
         return node.entry if isinstance(node, Directory) else node
 
     def is_directory(self, path: str) -> bool:
@@ -136,13 +131,17 @@ class FileTree:
             yield from _walk(path, directory)
 
     def _directory(self, path: str) -> Directory | None:
+        node = self._node(path)
+        return node if isinstance(node, Directory) else None
+
+    def _node(self, path: str) -> Entry | Directory | None:
         node: Entry | Directory | None = self._root
         if path:
             for name in path.split("/"):
                 if not isinstance(node, Directory):
                     return None
                 node = node.children.get(name)
-        return node if isinstance(node, Directory) else None
+        return node
 
     # Changing
 

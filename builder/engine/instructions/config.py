@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builder.dockerfile import syntax
-from builder.dockerfile.expand import expanded_default
 from builder.engine import wording
+from builder.engine.arguments import declare
 from builder.engine.scope import updated_env
 from builder.engine.stage import Stage
 from builder.image.config import Healthcheck
@@ -28,14 +28,7 @@ def label(stage: Stage, instruction: syntax.Label) -> None:
 
 
 def arg(stage: Stage, instruction: syntax.Arg, escape: str) -> None:
-    """ARG is expanded here, name by name: a default sees the values of those before it, and may not count at all."""
-    words = []
-    for index, (name, default) in enumerate(instruction.pairs):
-        if default is not None and not stage.scope.overrides(name):
-            default, _ = expanded_default(instruction, index, stage.scope.get, escape)
-        value = stage.scope.declare(name, default)
-        words.append(name if value is None else f"{name}={value}")
-    stage.note(f"ARG {' '.join(words)}", empty_layer=True)
+    stage.note(declare(instruction, stage.scope, escape), empty_layer=True)
 
 
 def cmd(stage: Stage, instruction: syntax.Cmd) -> None:
