@@ -126,7 +126,8 @@ class ReadAhead:
 
     def read(self, size: int = -1, /) -> bytes:
         if size < 0:
-            return self._rest + b"".join(self._chunks)
+            rest, self._rest = self._rest, b""
+            return rest + b"".join(self._chunks)
         if not self._rest:
             self._rest = next(self._chunks, b"")
         if size >= len(self._rest):

@@ -1,1 +1,1 @@
-"""The conformance suite: Dockerfiles, each with the image that is right for it (README.md says how a case is written)."""
+"""The conformance suite: Dockerfiles, each with the image that is right for it. README.md says how to write one."""

@@ -1,8 +1,8 @@
 """Files as cases write them down: a path to a text, or to a mapping of attributes. Parsed here, once.
 
-    plain: "its text\n"
-    directory/: {mode: 0700, owner: 1000:50}
-    link: {link: target}
+plain: "its text\n"
+directory/: {mode: 0700, owner: 1000:50}
+link: {link: target}
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from conformance.case import DEFAULT_PATH
 from support.bases import busybox_layers, push_layout
 from support.images import Blob, Item, OciLayout, directory, layer
 from support.listing import Image, host_architecture, list_image
 from support.registry import LoopbackRegistry
+
+from conformance.case import DEFAULT_PATH
 
 _PLAIN: dict[str, Any] = {"Env": [DEFAULT_PATH], "Cmd": ["sh"], "WorkingDir": "/", "Labels": {"base": "busybox"}}
 CONFIGS: dict[str, dict[str, Any]] = {

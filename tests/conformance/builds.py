@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conformance.case import Case
-from conformance.surroundings import make_files
 from support.builder import Builder, Outcome, remove_tree
 from support.listing import Image, list_image
 from support.registry import LoopbackRegistry
+
+from conformance.case import Case
+from conformance.surroundings import make_files
 
 _DIGEST = re.compile(r"@DIGEST:([a-z-]+)@")
 
@@ -92,12 +93,12 @@ class Workshop:
             image = replace(image, layers=[_visible(layer) for layer in image.layers])
         return Built(outcome=outcome, image=image)
 
+    def of_docker_hub(self) -> Sequence[str]:
+        """The flags with which our own builder finds the bases."""
+        return [f"--registry-map=index.docker.io={self.registry.host}", "--skip-default-registry-fallback"]
+
     def _flags(self, case: Case, tag: str) -> Sequence[str]:
-        return [
-            f"--registry-map=index.docker.io={self.registry.host}",
-            "--skip-default-registry-fallback",
-            f"--destination={self.registry.host}/{repository(case)}:{tag}",
-        ]
+        return [*self.of_docker_hub(), f"--destination={self.registry.host}/{repository(case)}:{tag}"]
 
 
 def repository(case: Case) -> str:

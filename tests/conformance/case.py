@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from conformance.attributes import Attributes, parse_files
 
 CASES = Path(__file__).parent / "cases"

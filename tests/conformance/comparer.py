@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from support.listing import FileListing, Image, diff_listings
+
 from conformance.attributes import Attributes
 from conformance.case import Expected
-from support.listing import FileListing, Image, diff_listings
 
 COMMENT = "buildkit.dockerfile.v0"
 _SHOWN = 2000
@@ -122,7 +123,11 @@ def _own(image: Image) -> dict[str, Any]:
 
 def _image_fields(expected: Expected, image: Image, base: Image | None) -> dict[str, Any]:
     """All but the config: as the base has it; for scratch, the platform is the machine's."""
-    own = _own(base) if base else {name: image.config[name] for name in ("architecture", "os", "variant") if name in image.config}
+    own = (
+        _own(base)
+        if base
+        else {name: image.config[name] for name in ("architecture", "os", "variant") if name in image.config}
+    )
     return {**own, **expected.image}
 
 

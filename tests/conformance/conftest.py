@@ -8,14 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conformance.bases import push_bases
-from conformance.builds import Built, Workshop
-from conformance.case import Case, all_cases
-from conformance.servers import web_server
 from conftest import MakeBuilder
 from support.builder import Builder
 from support.listing import Image
 from support.registry import LoopbackRegistry
+
+from conformance.bases import push_bases
+from conformance.builds import Built, Workshop
+from conformance.case import Case, all_cases
+from conformance.servers import web_server
 
 COMBINATIONS = ("root-overlay", "root-walk", "user-overlay", "user-walk")
 CASES = tuple(all_cases())
@@ -47,9 +48,7 @@ def bases(registry: LoopbackRegistry, session_directory: Path) -> Mapping[str, I
 
 
 @pytest.fixture(scope="session")
-def workshop(
-    registry: LoopbackRegistry, bases: Mapping[str, Image], session_directory: Path
-) -> Iterator[Workshop]:
+def workshop(registry: LoopbackRegistry, bases: Mapping[str, Image], session_directory: Path) -> Iterator[Workshop]:
     directory = session_directory / "workshop"
     directory.mkdir()
     served = {f"{case.name}/{path}": attributes for case in CASES for path, attributes in case.served.items()}

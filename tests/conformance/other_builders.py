@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from conformance.builds import Prepared
 from support.builder import Outcome, remove_tree
 from support.registry import LoopbackRegistry
+
+from conformance.builds import Prepared
 
 _DOCKER = "/usr/bin/docker"  # Debian's; others may be installed beside it
 _OWN_MOUNTS = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"', "sh"]
@@ -61,7 +62,9 @@ class Buildah:
     def build(self, prepared: Prepared, reference: str) -> Outcome:
         options = ["--isolation=chroot", "--network=host", "--tls-verify=false", "--format=docker", "--layers=false"]
         options += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"]
-        done = self._buildah(prepared, "bud", *options, f"--tag={reference}", *_translated(prepared), str(prepared.context))
+        done = self._buildah(
+            prepared, "bud", *options, f"--tag={reference}", *_translated(prepared), str(prepared.context)
+        )
         return done if done.status else self._buildah(prepared, "push", "--tls-verify=false", reference)
 
     def _buildah(self, prepared: Prepared, *arguments: str) -> Outcome:
@@ -83,7 +86,9 @@ def docker_engine(registry: LoopbackRegistry) -> Iterator[Docker]:
         _wait_for(directory)
         yield Docker(socket=directory / "socket")
     finally:
-        import shutil; shutil.copy(directory/"log","/tmp/conf/dockerd.log")
+        import shutil
+
+        shutil.copy(directory / "log", "/tmp/conf/dockerd.log")
         process.terminate()
         process.wait(60)
         _clean(directory)

@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
     served: Mapping[str, Attributes] = {}
     repositories = Path()
 
-    def log_message(self, format: str, *_: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(Attributes(type="file", data=b"there is no such thing\n", status=404))
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def do_POST(self) -> None:
         self._git(self._body())

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from support.listing import Image
+
 from conformance.builds import Built, Workshop
 from conformance.case import Case, Expected
 from conformance.comparer import differences
-from support.listing import Image
 
 
 def test_case(

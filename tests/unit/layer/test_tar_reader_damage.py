@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 from pathlib import Path
@@ -167,7 +168,7 @@ def test_every_truncation() -> None:
             position = member.offset_data + (-(-member.size // 512) * 512 if member.isreg() else 0)
             starts.add(position)
     assert last in starts
-    for length in range(0, last):
+    for length in range(last):
         if length in starts:
             continue  # between two members an archive may end
         with pytest.raises(LayerError):
@@ -220,10 +221,8 @@ def test_random_damage(which: int, changes: list[tuple[int, int]], repair: bool,
                 data[start : start + 512] = with_checksum(data[start : start + 512])
     if cut % 4 == 0:
         del data[cut % len(data) :]
-    try:
+    with contextlib.suppress(LayerError):
         _read_some(bytes(data))
-    except LayerError:
-        pass
 
 
 @settings(max_examples=150, deadline=None)
@@ -238,7 +237,5 @@ def test_headers_of_any_content(data: st.DataObject) -> None:
         kind = data.draw(st.sampled_from([b"0", b"1", b"2", b"3", b"5", b"6", b"x", b"g", b"L", b"K", b"S"]))
         blocks += header(data.draw(st.binary(max_size=100)), kind=kind, size=size, **values)
         blocks += data.draw(st.binary(max_size=600))
-    try:
+    with contextlib.suppress(LayerError):
         _read_some(blocks)
-    except LayerError:
-        pass

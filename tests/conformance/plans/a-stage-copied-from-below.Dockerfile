@@ -1,0 +1,5 @@
+FROM busybox AS early
+COPY --from=late /x /y
+FROM busybox AS late
+RUN echo x > /x
+FROM early
