@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 
 from builder.dockerfile.stages import StageBase
@@ -13,7 +14,7 @@ from builder.engine.stage import Stage
 from builder.engine.stage_builder import StageBuilder
 from builder.errors import Interrupted
 
-_SECONDS_TO_STOP = 10.0
+_SECONDS_TO_STOP = 2.0
 
 
 def build_stages(state: BuildState) -> Stage:
@@ -55,13 +56,14 @@ class _Execution:
         return self._state.results[self._state.plan.target].result()
 
     def stop(self) -> None:
-        """End what is running, and wait for it."""
+        """End what is running, and wait for it, though not long: a thread may hang on a network."""
         self._state.stopped.set()
         if self._state.services.isolation is not None:
             self._state.services.isolation.cancel_all()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(_SECONDS_TO_STOP)
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, planned: PlannedStage) -> None:
         result: Future[Stage] = self._state.results[planned.index]

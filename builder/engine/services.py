@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from builder.storage.blobs import BlobStore
 from builder.storage.failure import explained
 from builder.storage.locks import shared, try_exclusive
 
-_SECONDS_TO_END = 3.0
+_SECONDS_TO_END = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +63,13 @@ def scratch_directory(state_dir: Path) -> Iterator[Path]:
     """
     builds = state_dir / "builds"
     scratch = builds / f"{os.getpid()}-{secrets.token_hex(4)}"
-    with explained("write", scratch):
-        scratch.mkdir(parents=True, mode=0o700)
-    with shared(scratch):
+    with ExitStack() as stack:
+        with explained("write", builds):
+            builds.mkdir(parents=True, exist_ok=True)
+        # Nobody sweeps while a directory is there that has no lock yet.
+        with shared(builds), explained("write", scratch):
+            scratch.mkdir(mode=0o700)
+            stack.enter_context(shared(scratch))
         try:
             yield scratch
         finally:
@@ -75,10 +79,11 @@ def scratch_directory(state_dir: Path) -> Iterator[Path]:
 
 def remove_abandoned(builds: Path) -> None:
     """Remove the directories of builds that ended without doing so. What cannot be removed stays."""
-    for directory in builds.iterdir():
-        with suppress(StorageError), try_exclusive(directory) as alone:
-            if alone:
-                shutil.rmtree(directory, ignore_errors=True)
+    with suppress(StorageError), try_exclusive(builds) as undisturbed:
+        for directory in builds.iterdir() if undisturbed else ():
+            with suppress(StorageError), try_exclusive(directory) as alone:
+                if alone:
+                    shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

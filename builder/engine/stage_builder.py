@@ -28,7 +28,7 @@ from builder.image.media_types import Family
 from builder.layer.changes import Changes
 from builder.progress import Step
 from builder.rootfs.layer_files import extract_contents
-from builder.rootfs.tree import merged
+from builder.rootfs.tree import FileTree, merged
 
 _CONFIG: dict[type[syntax.Instruction], Callable[[Stage, Any], None]] = {
     syntax.Cmd: config.cmd,
@@ -60,6 +60,7 @@ class StageBuilder:
             planned.name, planned.instructions, image=isinstance(planned.base, BaseImage)
         )
         self._exported = planned.index in exported_line(state.plan)
+        self._before = FileTree()
         self._snapshot: dict[str, Any] = {}
 
     def build(self) -> Stage:
@@ -68,6 +69,8 @@ class StageBuilder:
         Raises BuilderError, with the place of the instruction; Stopped.
         """
         self._from()
+        if self._state.request.single_snapshot and self._exported:
+            self._before = self._stage.fork_tree()
         for instruction in self._planned.instructions:
             if self._state.stopped.is_set():
                 raise Stopped
@@ -143,7 +146,7 @@ class StageBuilder:
         if not self._exported:
             return
         if self._state.request.single_snapshot:
-            self._snapshot = merged(self._snapshot, changes)
+            self._snapshot = merged(self._snapshot, changes, self._before)
             last = self._stage.history[-1]
             self._stage.history[-1] = replace(last, empty_layer=True)
             return

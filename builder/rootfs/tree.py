@@ -228,15 +228,33 @@ def with_parents(tree: FileTree, changes: Changes) -> dict[str, Entry | None]:
     return complete
 
 
-def merged(earlier: Mapping[str, Entry | None], later: Changes) -> dict[str, Entry | None]:
-    """The changes that have the effect of `earlier` and then `later`."""
+def merged(earlier: Mapping[str, Entry | None], later: Changes, before: FileTree) -> dict[str, Entry | None]:
+    """The changes that, made to `before`, have the effect of `earlier` and then `later`."""
     result = dict(earlier)
     directories = {parent for path in earlier for parent in parents(path)}
+    made_again = []
     for path in sorted(later):
         entry = later[path]
-        if path in directories and (entry is None or entry.kind is not Kind.DIRECTORY):
+        if entry is not None and entry.kind is Kind.DIRECTORY:
+            if path in earlier and not _is_directory(earlier[path]):
+                made_again.append(path)
+        elif path in directories:
             prefix = path + "/"
             for below in [each for each in result if each.startswith(prefix)]:
                 del result[below]
         result[path] = entry
+    for path in made_again:
+        _remove_old(result, before, path)
     return result
+
+
+def _remove_old(changes: dict[str, Entry | None], before: FileTree, path: str) -> None:
+    """Remove what was in the directory `path` and is not made again."""
+    for name, entry in before.children(path):
+        below = join(path, name)
+        if changes.setdefault(below, None) is not None and _is_directory(entry) and _is_directory(changes[below]):
+            _remove_old(changes, before, below)
+
+
+def _is_directory(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind is Kind.DIRECTORY
