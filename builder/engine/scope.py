@@ -20,11 +20,13 @@ class Scope:
     def __init__(self, build_args: Mapping[str, str], global_args: Mapping[str, str]) -> None:
         self._build_args, self._global_args = build_args, global_args
         self._values: dict[str, str] = {}
+        self._env: dict[str, str] = {}
         self._declared: list[tuple[str, str]] = []
 
     def inherit(self, base: Scope) -> None:
-        """Take over everything of the stage that this one is built FROM."""
-        self._values = dict(base._values)
+        """Take over everything of the stage that this one is built FROM; its ENV goes over its ARGs again."""
+        self._env = dict(base._env)
+        self._values = base._values | base._env
         self._declared = list(base._declared)
 
     def get(self, name: str) -> str | None:
@@ -32,7 +34,7 @@ class Scope:
         return self._values.get(name)
 
     def set_env(self, name: str, value: str) -> None:
-        self._values[name] = value
+        self._values[name] = self._env[name] = value
 
     def declare(self, name: str, default: str | None) -> str | None:
         """An ARG, its default already expanded; its value, None if it has none."""
