@@ -51,8 +51,8 @@ class Scope:
         return name in self._build_args
 
     def environment(self) -> dict[str, str]:
-        """What a RUN gets: proxies first, which ENV and ARG override."""
-        return proxy_environment(self._build_args) | self._values
+        """What a RUN gets; proxies given from outside go before what the Dockerfile says."""
+        return self._values | proxy_environment(self._build_args)
 
     def run_prefix(self) -> list[str]:
         """The words ``|2 A=1 B=2`` that a RUN's history begins with; none without ARGs."""

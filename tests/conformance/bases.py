@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from support.bases import busybox_layers, push_layout
-from support.images import Blob, Item, OciLayout, directory, layer
+from support.images import Blob, Item, OciLayout, directory, layer, symlink, whiteout
 from support.listing import Image, host_architecture, list_image
 from support.registry import LoopbackRegistry
 
@@ -38,6 +38,21 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "onbuild-bad": {**_PLAIN, "OnBuild": ["FROM scratch"]},
 }
 """Config by name."""
+_LINKS = [
+    directory("target"),
+    Item(path="target/kept", data=b"kept\n"),
+    symlink("link", "target"),
+    directory("w-target"),
+    Item(path="w-target/kept", data=b"kept\n"),
+    symlink("w-link", "w-target"),
+]
+_OVER_LINKS = [
+    directory("link"),
+    Item(path="link/.wh..wh..opq"),
+    Item(path="link/own", data=b"own\n"),
+    directory("w-link"),
+    whiteout("w-link/kept"),
+]
 _SMALL = [directory("data"), Item(path="data/file", data=b"of small\n", mtime=1_400_000_000, uid=7, gid=8)]
 
 
@@ -46,6 +61,8 @@ def push_bases(registry: LoopbackRegistry, scratch: Path) -> dict[str, Image]:
     layout = OciLayout(scratch / "conformance-layout")
     busybox = [Blob.of(tar) for tar in busybox_layers()]
     images = {name: layout.image(busybox, config, host_architecture()) for name, config in CONFIGS.items()}
+    over_links = [*busybox, Blob.of(layer(_LINKS)), Blob.of(layer(_OVER_LINKS))]
+    images["opaque"] = layout.image(over_links, _PLAIN, host_architecture())
     images["small"] = layout.image([Blob.of(layer(_SMALL))], {"Env": [DEFAULT_PATH]}, host_architecture())
     foreign = layout.image([Blob.of(layer([Item(path="foreign", data=b"s390x\n")]))], {"Env": [DEFAULT_PATH]}, "s390x")
     images["platforms"] = layout.index([foreign, images["small"]])

@@ -70,6 +70,7 @@ class _Preparation:
     def __init__(self, instruction: Run, working_dir: str, sources: MountSources, stack: ExitStack) -> None:
         self._instruction, self._working_dir = instruction, working_dir
         self._sources, self._stack = sources, stack
+        self._agents = 0
         self.mounted = Mounted()
 
     def add(self, mount: Mount) -> None:
@@ -157,6 +158,9 @@ class _Preparation:
 
     def _ssh(self, mount: Mount) -> None:
         name = mount.id or "default"
+        target = mount.target or f"{_AGENTS}.{self._agents}"
+        self._agents += 1
+        self.mounted.environment.setdefault("SSH_AUTH_SOCK", target)
         agent = self._sources.confidential.agents.get(name)
         if agent is None:
             if mount.required:
@@ -164,11 +168,8 @@ class _Preparation:
                     self._instruction, f"the SSH agent {name!r} is required", name, f"give it with --ssh {name}=SOCKET"
                 )
             return
-        count = sum(isinstance(each, Bind) and each.target.startswith(_AGENTS) for each in self.mounted.mounts)
-        target = mount.target or f"{_AGENTS}.{count}"
         mode = int(mount.mode or "0600", 8)
         place = self._sources.scratch / f"agent-{secrets.token_hex(6)}"
         owner = (int(mount.uid or 0), int(mount.gid or 0)) if self._sources.ownership.owners else None
         self._stack.enter_context(forwarded_agent(agent, place, mode, owner))
         self.mounted.mounts.append(Bind(target=target, source=str(place)))
-        self.mounted.environment.setdefault("SSH_AUTH_SOCK", target)
