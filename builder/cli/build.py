@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from builder.cli.build_options import build_options
 from builder.cli.confidential import values
+from builder.cli.in_place import Surroundings, choose, recover, recover_credentials
 from builder.cli.options import BuildOptions
 from builder.cli.outputs import outputs, tell
 from builder.cli.session import Session
@@ -13,18 +14,17 @@ from builder.context.dockerfile import DockerfileSource, read_dockerfile
 from builder.context.ignore import read_ignore
 from builder.context.open import BuildContext, open_context
 from builder.engine.request import BuildRequest, ImageFormat
-from builder.errors import NotSupportedYet
 from builder.progress import log
 
 
 def build(session: Session) -> int:
     """Build what the session's arguments ask for. Raises BuilderError."""
+    recover_credentials(session)
     options = build_options(session.arguments, session.environment)
     session.redactor.add(values(options.confidential, session.environment))
-    if options.isolation == "in-place":
-        raise NotSupportedYet("--isolation=in-place")
     for note in options.notes:
         log(session.progress, "debug", note)
+    recover(options, session)
     with open_context(
         options.context.spec,
         state_dir=options.state_dir,
@@ -32,17 +32,19 @@ def build(session: Session) -> int:
         progress=session.progress,
     ) as context:
         dockerfile = read_dockerfile(options.dockerfile.name, context.root)
-        _execute(build_request(options, context, dockerfile, session.environment), options, session)
+        around = Surroundings(context=context.root, dockerfile=dockerfile)
+        _execute(build_request(options, context, dockerfile, session.environment), options, session, around)
     return 0
 
 
-def _execute(request: BuildRequest, options: BuildOptions, session: Session) -> None:
+def _execute(request: BuildRequest, options: BuildOptions, session: Session, around: Surroundings) -> None:
     from builder.cli.services import services
     from builder.engine.build import build
-    from builder.isolation.namespace import prepare
 
-    prepared = prepare()  # no thread may exist yet: the registries, the workers and the display start theirs below
-    with services(options, session, prepared) as parts:
+    chosen = choose(
+        options, session
+    )  # no thread may exist yet: the registries, the workers and the display start theirs below
+    with services(options, session, chosen, around) as parts:
         result = build(request, parts)
     if result.digest:
         tell(request.outputs, result.digest, session.progress)
@@ -69,6 +71,7 @@ def build_request(
         environment=environment,
         confidential=options.confidential,
         ignore_paths=options.ignore_paths,
+        materialize=options.in_place.materialize,
         dry_run=options.dry_run,
         check=options.check,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def _cache(arguments: Arguments) -> CacheOptions:
 
 def _in_place(arguments: Arguments) -> InPlaceOptions:
     return InPlaceOptions(
+        directory=Path(os.path.abspath(arguments.text("kaniko-dir") or "/kaniko")),
         force=arguments.switch("force"),
         cleanup=arguments.switch("cleanup"),
         pre_cleanup=arguments.switch("pre-cleanup"),

@@ -198,24 +198,25 @@ PLACE = group(
     "State",
     STATE,
     text("kaniko-dir", "DIR", "The builder's own directory in its image.", "/kaniko", environment="KANIKO_DIR"),
-    switch("cleanup", "In place: clean the filesystem at the end.", environment="KANIKO_CLEANUP", status="later"),
+    switch(
+        "cleanup",
+        "In place: clean the filesystem at the end, which is done in any case unless --materialize says otherwise.",
+        environment="KANIKO_CLEANUP",
+    ),
     switch(
         "pre-cleanup",
-        "In place: clean the filesystem before the build.",
+        "In place: clean the filesystem before the build, which is done in any case.",
         environment="KANIKO_PRE_CLEANUP",
-        status="later",
     ),
     switch(
         "preserve-context",
-        "In place: restore the context between stages.",
+        "In place: restore the context between stages and at the end if commands have changed it.",
         environment="KANIKO_PRESERVE_CONTEXT",
-        status="later",
     ),
     switch(
         "materialize",
-        "In place: leave the target's filesystem in place.",
+        "In place: leave the target's filesystem in place; the next build puts the container's own back.",
         environment="KANIKO_MATERIALIZE",
-        status="later",
     ),
 )
 

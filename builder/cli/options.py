@@ -98,8 +98,13 @@ class CacheOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPlaceOptions:
-    """What only in-place isolation knows."""
+    """What only in-place isolation knows.
 
+    Attributes:
+        directory: the builder's own (``--kaniko-dir``).
+    """
+
+    directory: Path = Path("/kaniko")
     force: bool = False
     cleanup: bool = False
     pre_cleanup: bool = False

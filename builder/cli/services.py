@@ -6,29 +6,40 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from builder.cli.in_place import Chosen, Surroundings
 from builder.cli.options import BuildOptions
 from builder.cli.registries import registries
 from builder.cli.session import Session
 from builder.engine.services import Services, scratch_directory, worker_threads
+from builder.isolation.base import Isolation
 from builder.isolation.namespace import Prepared
 from builder.linux.capabilities import Capability, effective
 from builder.rootfs.directory import Ownership
+from builder.rootfs.in_place.container import Container
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blobs import BlobStore
 
 
 @contextmanager
-def services(options: BuildOptions, session: Session, prepared: Prepared) -> Iterator[Services]:
+def services(options: BuildOptions, session: Session, chosen: Chosen, around: Surroundings) -> Iterator[Services]:
     """The parts of one build; what it leaves running or on disk is ended and removed. Raises StorageError."""
-    state = options.state_dir
+    state, prepared = options.state_dir, chosen.prepared
     ownership = ownership_of(prepared)
+    container: Container | None = None
+    isolation: Isolation | None = prepared.isolation
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_directory(state))
         if prepared.isolation:
             stack.callback(prepared.isolation.close)
             session.signals.on_stop(prepared.isolation.cancel_all)
+        if chosen.helper is not None:
+            from builder.cli.in_place_parts import in_place_parts
+
+            ownership = replace(ownership, overlay=False)
+            container, isolation = in_place_parts(options, session, around, chosen.helper, scratch, stack)
         workers = stack.enter_context(worker_threads(max(4, os.cpu_count() or 1)))
         client = registries(options.registry, session)
         stack.callback(client.stop)
@@ -39,11 +50,12 @@ def services(options: BuildOptions, session: Session, prepared: Prepared) -> Ite
             layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership), scratch),
             scratch=scratch,
             cache_mounts=state / "mounts",
-            isolation=prepared.isolation,
+            isolation=isolation,
             refusal=prepared.reason,
             ownership=ownership,
             overlay=_mounts_overlays(prepared, session, scratch),
             workers=workers,
+            container=container,
             advice=prepared.id_map.explanation if prepared.isolation and prepared.id_map.single else None,
         )
 
@@ -67,6 +79,8 @@ def ownership_of(prepared: Prepared) -> Ownership:
 
 def flavour(prepared: Prepared, ownership: Ownership) -> str:
     """A name for how files are unpacked here. Files unpacked under one name serve all builds that have this name."""
+    if not ownership.overlay:
+        return "in-place"
     if not ownership.modes:
         return "bytes"
     if not ownership.owners:

@@ -125,7 +125,7 @@ class StageGraph:
         triggers = self._added.get(stage.index, ())
         if isinstance(base, StageBase):
             triggers += _local_triggers(self._dockerfile.stages[base.index], stage.base)
-        used = [self._source(instruction, name) for instruction, name in _used((*triggers, *stage.instructions))]
+        used = [self._source(instruction, name) for instruction, name in used_sources((*triggers, *stage.instructions))]
         bases = {base.index} if isinstance(base, StageBase) else set()
         return StageNode(
             stage=stage,
@@ -171,7 +171,7 @@ class StageGraph:
         reason = f"circular dependency of stages: {' -> '.join(self._name(index) for index in indexes)}"
         index, needed = next(pair for pair in pairwise(indexes) if pair[1] >= pair[0])
         node = self.nodes[index]
-        for instruction, name in _used(node.instructions):
+        for instruction, name in used_sources(node.instructions):
             if self.source(name) == StageBase(needed):
                 return DockerfileError.at(instruction, reason, f"from={name}")
         return DockerfileError.at(node.stage.base, reason)
@@ -180,7 +180,7 @@ class StageGraph:
         return self.nodes[index].stage.name or f"stage {index}"
 
 
-def _used(instructions: Iterable[Instruction]) -> list[tuple[Instruction, str]]:
+def used_sources(instructions: Iterable[Instruction]) -> list[tuple[Instruction, str]]:
     """What files are taken from, in COPY --from and mounts."""
     used: list[tuple[Instruction, str]] = []
     for instruction in instructions:

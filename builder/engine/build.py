@@ -62,7 +62,10 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
             return BuildResult(digest=None)
         state = _state(request, services, plan, bases, ignore, pusher)
         try:
-            image = assembled(build_stages(state), request)
+            stage = build_stages(state)
+            if request.materialize and services.container is not None:
+                stage.rootfs.prepare()
+            image = assembled(stage, request)
             export(image, request.outputs, pusher)
         finally:
             state.stopped.set()

@@ -23,7 +23,7 @@ def build_stages(state: BuildState) -> Stage:
     Raises what the first stage that failed raised; the others are stopped, commands and all. An exception that a
     signal handler raises in the waiting thread stops them too.
     """
-    prefetch(state.plan, unpack=state.services.overlay and state.services.isolation is not None)
+    prefetch(state.plan, unpack=state.services.overlay or state.services.container is not None)
     execution = _Execution(state)
     try:
         return execution.run()
@@ -38,6 +38,9 @@ class _Execution:
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
         # Daemons: a thread that hangs in a system call must not keep an interrupted build alive.
+        if state.services.container is not None:
+            self._threads = [threading.Thread(target=self._run_in_turn, name="stages", daemon=True)]
+            return
         self._threads = [
             threading.Thread(target=self._run, args=(stage,), name=f"stage-{stage.index}", daemon=True)
             for stage in state.plan.stages
@@ -65,13 +68,22 @@ class _Execution:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
+    def _run_in_turn(self) -> None:
+        """Run the stages one after another: each replaces the files of the one before, whose layers must be written."""
+        for planned in self._state.plan.stages:
+            self._run(planned)
+
     def _run(self, planned: PlannedStage) -> None:
         result: Future[Stage] = self._state.results[planned.index]
         try:
             below = None
             if isinstance(planned.base, StageBase):
                 below = self._state.results[planned.base.index].result()
-            result.set_result(StageBuilder(self._state, planned, below).build())
+            stage = StageBuilder(self._state, planned, below).build()
+            if self._state.services.container is not None and planned.index != self._state.plan.target:
+                for layer in stage.layers:
+                    layer.result()
+            result.set_result(stage)
         except BaseException as error:
             with self._lock:
                 self._failure = self._failure or error

@@ -10,6 +10,7 @@ from builder.engine.services import Services
 from builder.engine.stage import Stage
 from builder.rootfs.base import RootFs
 from builder.rootfs.image_files import ImageFiles
+from builder.rootfs.in_place.rootfs import InPlaceRootFs
 from builder.rootfs.overlay import OverlayRootFs
 from builder.rootfs.tree import FileTree
 from builder.rootfs.walk import WalkRootFs
@@ -26,10 +27,9 @@ class OnNothing:
         return FileTree()
 
     def rootfs(self) -> RootFs:
-        scratch = _new_directory(self.services)
         if self.services.overlay:
-            return OverlayRootFs(scratch, (), self.services.ownership)
-        return WalkRootFs(scratch, FileTree(), self.services.ownership)
+            return OverlayRootFs(_new_directory(self.services), (), self.services.ownership)
+        return _walked(self.services, FileTree())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +43,35 @@ class OnImage:
         return self.files.tree()
 
     def rootfs(self) -> RootFs:
-        scratch = _new_directory(self.services)
         if self.services.overlay:
-            return OverlayRootFs(scratch, self.files.lowers(), self.services.ownership)
-        return WalkRootFs(scratch, self.files.tree(), self.services.ownership)
+            return OverlayRootFs(_new_directory(self.services), self.files.lowers(), self.services.ownership)
+        return _walked(self.services, self.files.tree(), self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnStage:
-    """FROM another stage, which is complete."""
+    """FROM another stage, which is complete.
+
+    Attributes:
+        last: nobody else needs that stage's files from now on.
+    """
 
     stage: Stage
+    last: bool = False
 
     def tree(self) -> FileTree:
         return self.stage.fork_tree()
 
     def rootfs(self) -> RootFs:
-        return self.stage.fork_rootfs()
+        return self.stage.fork_rootfs(last=self.last)
+
+
+def _walked(services: Services, tree: FileTree, image: ImageFiles | None = None) -> RootFs:
+    """Files whose changes are found by walking: those of the container that the builder is in, or a directory."""
+    scratch = _new_directory(services)
+    if services.container is not None:
+        return InPlaceRootFs(services.container, scratch, tree, services.ownership, image)
+    return WalkRootFs(scratch, tree, services.ownership)
 
 
 def _new_directory(services: Services) -> Path:

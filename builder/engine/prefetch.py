@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from builder.dockerfile.stages import StageBase
+from builder.dockerfile.stages import StageBase, used_sources
 from builder.dockerfile.syntax import Add, Copy, Run, Workdir
 from builder.engine.bases import BaseImage
 from builder.engine.plan import Plan, PlannedStage
@@ -33,6 +33,19 @@ def prefetch(plan: Plan, *, unpack: bool) -> None:
 def exported_line(plan: Plan) -> set[int]:
     """The exported stage and those that it is FROM: the stages whose layers are the image's."""
     return _with_bases(plan, [plan.target])
+
+
+def is_last_user(plan: Plan, stage: PlannedStage) -> bool:
+    """Whether nobody but `stage`, as its base, uses the files of the stage that it is FROM, once its turn has come."""
+    assert isinstance(stage.base, StageBase)
+    index = stage.base.index
+    later = plan.stages[plan.stages.index(stage) + 1 :]
+    used = (plan.graph.source(name) for _, name in used_sources(stage.instructions))
+    return (
+        index != plan.target
+        and not any(index in plan.graph.nodes[each.index].dependencies for each in later)
+        and not any(isinstance(source, StageBase) and source.index == index for source in used)
+    )
 
 
 def _with_bases(plan: Plan, indexes: Iterable[int]) -> set[int]:

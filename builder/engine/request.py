@@ -63,6 +63,7 @@ class BuildRequest:
         build_args: ``--build-arg``, values from the environment and proxies filled in.
         contexts: ``--build-context``: sources by name.
         targets: stages to build; the first is what is exported. Empty: the last stage.
+        materialize: write the image's files to the container's root, if the build is in place.
         dry_run: only print the plan.
         check: only check the Dockerfile.
         confidential: what ``--secret`` and ``--ssh`` give.
@@ -85,5 +86,6 @@ class BuildRequest:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     confidential: Confidential = field(default_factory=Confidential)
     ignore_paths: tuple[str, ...] = ()
+    materialize: bool = False
     dry_run: bool = False
     check: bool = False

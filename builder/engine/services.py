@@ -17,6 +17,7 @@ from builder.isolation.base import Isolation
 from builder.progress import Progress
 from builder.registry.client import Registries
 from builder.rootfs.directory import Ownership
+from builder.rootfs.in_place.container import Container
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blobs import BlobStore
 from builder.storage.failure import explained
@@ -35,6 +36,7 @@ class Services:
         isolation: where RUN runs; None if it cannot run here, and `refusal` says why.
         ownership: what files made here may be given.
         overlay: whether to mount overlays; else commands run in plain directories, and changes are found by walking.
+        container: the container that the builder is in, if commands run in place; stages then take turns.
         advice: what to tell after a command that failed, if its surroundings are less than it may expect.
         workers: threads for layers that are read or written in the background.
         parallel: how many instructions may be at work at once.
@@ -51,6 +53,7 @@ class Services:
     ownership: Ownership
     overlay: bool
     workers: Executor
+    container: Container | None = None
     advice: str | None = None
     parallel: int = 2
 

@@ -15,6 +15,7 @@ from builder.image.media_types import Family
 from builder.image.platform import Platform
 from builder.layer.changes import Changes
 from builder.rootfs.base import RootFs
+from builder.rootfs.in_place.rootfs import InPlaceRootFs
 from builder.rootfs.tree import FileTree, with_parents
 
 COMMENT = "buildkit.dockerfile.v0"
@@ -79,9 +80,11 @@ class Stage:
                 self._unplaced = []
             return self._rootfs
 
-    def fork_rootfs(self) -> RootFs:
-        """The files on disk for a stage FROM this one."""
+    def fork_rootfs(self, *, last: bool = False) -> RootFs:
+        """The files on disk for a stage FROM this one; `last` if nobody else needs them from now on."""
         with self._lock:
+            if last and isinstance(self.rootfs, InPlaceRootFs):
+                return self.rootfs.hand_over(self.tree)
             return self.rootfs.fork(self.tree)
 
     def fork_tree(self) -> FileTree:

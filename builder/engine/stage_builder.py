@@ -19,7 +19,7 @@ from builder.engine.instructions.workdir import workdir
 from builder.engine.located import Stopped, located
 from builder.engine.mounts.prepare import MountSources
 from builder.engine.plan import PlannedStage
-from builder.engine.prefetch import exported_line
+from builder.engine.prefetch import exported_line, is_last_user
 from builder.engine.scope import Scope
 from builder.engine.stage import Stage, complete_history, initial_config, scratch_image
 from builder.engine.steps import StageSteps, is_counted
@@ -176,7 +176,7 @@ def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Sta
             image=below.image,
             config=initial_config(below.config),
             scope=scope,
-            base=OnStage(stage=below),
+            base=OnStage(stage=below, last=is_last_user(state.plan, planned)),
             created=state.created,
             history=list(below.history),
             layers=list(below.layers),

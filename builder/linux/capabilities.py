@@ -33,7 +33,7 @@ class Capability(IntEnum):
 # What Docker and BuildKit give to a container by default; a RUN gets no more.
 CONTAINER_DEFAULT = frozenset(Capability) - {Capability.SYS_ADMIN}
 
-_PR_CAPBSET_DROP = 24
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
@@ -63,11 +63,14 @@ def effective() -> frozenset[int]:
 
 
 def limit(kept: Collection[int]) -> None:
-    """Give up, for good, every capability but `kept`: drop them from the bounding set, clear the ambient set."""
+    """Give up, for good, every capability but `kept`: drop them from the bounding set, clear the ambient set.
+
+    Dropping needs CAP_SETPCAP, but nothing is to be dropped in most containers.
+    """
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
         last = int(file.read())
     for number in range(last + 1):
-        if number not in kept:
+        if number not in kept and prctl(_PR_CAPBSET_READ, number, "PR_CAPBSET_READ"):
             prctl(_PR_CAPBSET_DROP, number, "PR_CAPBSET_DROP")
     prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, "PR_CAP_AMBIENT_CLEAR_ALL")
 

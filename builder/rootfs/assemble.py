@@ -26,10 +26,7 @@ def apply_layer(tree: FileTree, index: LayerIndex, content_of: ContentOf, what: 
     Raises:
         LayerError: a hardlink whose target is nowhere.
     """
-    own = own_directories(index)
-    for path, _ in index.members:
-        if (hidden := hidden_by(path, tree, own)) is not None:
-            (tree.remove if opaque_directory(path) is None else tree.clear)(hidden)
+    Markers(index).hide(tree)
     places: dict[str, str] = {}
     resolved: dict[str, str] = {"": ""}
     for path, entry in index.members:
@@ -47,24 +44,57 @@ def apply_layer(tree: FileTree, index: LayerIndex, content_of: ContentOf, what: 
     return places
 
 
-def own_directories(index: LayerIndex) -> set[str]:
-    """The directories that a layer has itself."""
-    return {path for path, entry in index.members if entry.kind is Kind.DIRECTORY}
+class Markers:
+    """The whiteouts and opaque directories of one layer."""
+
+    def __init__(self, index: LayerIndex) -> None:
+        self._paths = [path for path, _ in index.members if PREFIX in path and _is_marker(path)]
+        self._hiding = {opaque_directory(path) or whited_out(path) for path in self._paths}
+        self._own = {path: entry.kind for path, entry in index.members} if self._paths else {}
+
+    def hide(self, tree: FileTree) -> None:
+        """Remove from the layers below what the layer hides."""
+        for path in self._paths:
+            if (hidden := self.hidden(path, tree)) is not None:
+                (tree.remove if opaque_directory(path) is None else tree.clear)(hidden)
+
+    def hidden(self, path: str, below: FileTree) -> str | None:
+        """What the marker `path` hides of the layers `below`; None if nothing is there.
+
+        Links of the layers below are followed, unless the layer has something of its own in place of the link: then
+        nothing of what the link pointed to is seen through it.
+        """
+        for directory in parents(path):
+            kind = self._own.get(directory)
+            if kind is None:
+                continue
+            if kind is not Kind.DIRECTORY or not below.is_directory(below.find(directory, follow=False).path):
+                return None
+        opaque = opaque_directory(path)
+        if opaque is not None:
+            place = below.find(opaque).path
+            return place if below.is_directory(place) else None
+        found = below.find(whited_out(path) or "", follow=False)
+        return None if found.entry is None else found.path
+
+    def is_idle(self, path: str, below: FileTree) -> bool:
+        """Whether the marker `path` hides nothing, or only what another marker hides.
+
+        Overlayfs would list the name of such a whiteout in a directory that only this layer has.
+        """
+        hidden, opaque = self.hidden(path, below), opaque_directory(path)
+        if hidden is None or any(above in self._hiding for above in parents(path if opaque is None else opaque)):
+            return True
+        directories = parents(hidden) if opaque is None else [*parents(hidden), hidden]
+        return any(self._own.get(directory, Kind.DIRECTORY) is not Kind.DIRECTORY for directory in directories)
+
+    def any_idle(self, below: FileTree) -> bool:
+        """Whether a whiteout is; opaque marks do no harm."""
+        return any(opaque_directory(path) is None and self.is_idle(path, below) for path in self._paths)
 
 
-def hidden_by(path: str, below: FileTree, own: set[str]) -> str | None:
-    """What the member `path` hides of the layers `below`; None if it is no marker, or nothing can be there.
-
-    Links of the layers below are followed, unless the layer has a directory of its `own` in place of the link: then
-    nothing of what the link pointed to is seen through it.
-    """
-    opaque, gone = opaque_directory(path), whited_out(path)
-    if opaque is None and gone is None:
-        return None
-    for directory in parents(path):
-        if directory in own and not below.is_directory(below.find(directory, follow=False).path):
-            return None
-    return below.find(opaque).path if opaque is not None else below.find(gone or "", follow=False).path
+def _is_marker(path: str) -> bool:
+    return opaque_directory(path) is not None or whited_out(path) is not None
 
 
 def _redirects(old: Entry | None, new: Entry) -> bool:

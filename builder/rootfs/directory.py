@@ -12,6 +12,7 @@ from builder.digest import Readable
 from builder.errors import LayerError
 from builder.layer.entry import Entry, Kind
 from builder.layer.paths import split
+from builder.rootfs.stat import is_whiteout
 from builder.rootfs.tree import DEFAULT_DIRECTORY
 
 _CHUNK = 1 << 20
@@ -29,11 +30,18 @@ class Ownership:
         modes: files get their exact modes; else at least the owner's read and write bits are added, special bits are
             left out, and devices are not made (a process that only keeps the bytes, as an ordinary user).
         opaque: the attribute that marks an overlay's directory opaque.
+        overlay: whether layers are unpacked to be mounted as overlays, so that what they hide is to be marked.
     """
 
     owners: bool
     modes: bool = True
+    overlay: bool = True
     opaque: Literal["trusted.overlay.opaque", "user.overlay.opaque"] = "trusted.overlay.opaque"
+
+    @property
+    def marks(self) -> bool:
+        """Whether whiteouts and opaque directories are made."""
+        return self.modes and self.overlay
 
 
 class NotSelfContained(Exception):
@@ -152,11 +160,15 @@ class DirectoryWriter:
         location = self._at(path)
         try:
             os.mkdir(location, 0o700)
-            self.implied.add(path)
-            self._directories[path] = DEFAULT_DIRECTORY
         except FileExistsError:
-            if not stat.S_ISDIR(os.lstat(location).st_mode):
+            if stat.S_ISDIR(os.lstat(location).st_mode):
+                self._known.add(path)
+                return
+            if not is_whiteout(os.lstat(location)):
                 raise NotSelfContained(f"/{path} is no directory") from None
+            self._replace_by_directory(location)
+        self.implied.add(path)
+        self._directories[path] = DEFAULT_DIRECTORY
         self._known.add(path)
 
     def _is_real_directory(self, path: str) -> bool:
@@ -186,7 +198,7 @@ class DirectoryWriter:
         self._known.add(path)
 
     def _replace_by_directory(self, location: str) -> None:
-        was_whiteout = stat.S_ISCHR(os.lstat(location).st_mode) and os.lstat(location).st_rdev == 0
+        was_whiteout = is_whiteout(os.lstat(location))
         os.unlink(location)
         os.mkdir(location, 0o700)
         if was_whiteout:

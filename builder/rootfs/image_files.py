@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
 
 from builder.errors import LayerError
-from builder.layer.entry import Kind
-from builder.layer.paths import join, parents, split
-from builder.layer.whiteouts import is_reserved, opaque_directory, whited_out
-from builder.rootfs.assemble import apply_layer, hidden_by, own_directories
-from builder.rootfs.directory import DirectoryWriter
+from builder.rootfs.assemble import Markers, apply_layer
+from builder.rootfs.directory import DirectoryWriter, NotSelfContained
 from builder.rootfs.index import LayerIndex
 from builder.rootfs.layer_files import LayerFiles
+from builder.rootfs.layer_upon import LayerUpon
 from builder.rootfs.tree import FileTree
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blob import Blob
@@ -67,6 +66,20 @@ class ImageFiles:
             self.tree()
             return tuple(str(self._files[number].directory()) for number in reversed(range(len(self._layers))))
 
+    def take(self, directory: Path) -> dict[LayerFiles, Path]:
+        """Move the unpacked layers into `directory`, on the filesystem of the state directory.
+
+        They belong to the caller then; others have them unpacked again. Raises as `lowers`, OSError.
+        """
+        places = self.lowers()
+        with self._lock:
+            taken: dict[str, Path] = {}
+            for number, place in enumerate(dict.fromkeys(places)):
+                taken[place] = directory / str(number)
+                os.rename(place, taken[place])
+            self._loading, self._unpacking = [], False
+            return {self._files[number]: taken[place] for number, place in enumerate(reversed(places))}
+
     def _headers(self, layer: Blob) -> _Loaded:
         return self._store.index(layer), None
 
@@ -74,7 +87,7 @@ class ImageFiles:
         tree = FileTree()
         for number, index in enumerate(indexes):
             what = f"layer {self._layers[number].descriptor.digest}"
-            if not index.self_contained:
+            if not index.self_contained or (self._store.ownership.marks and Markers(index).any_idle(tree)):
                 self._below[number] = tree.fork()
             files = LayerFiles(self._store, self._layers[number], index, partial(self._unpacked, number))
             self._files[number] = files
@@ -83,14 +96,18 @@ class ImageFiles:
 
     def _unpacked(self, number: int) -> Path:
         """The directory of one layer, unpacked if it is not yet."""
-        index, place = self._loaded(number)
-        return place or self._store.unpack_upon(
-            self._layers[number], index, self._chain(number), lambda writer: self._write(writer, number)
-        )
+        if number not in self._below:
+            place = self._loaded(number)[1]
+            assert place is not None
+            return place
+        layer = self._layers[number]
+        return self._store.unpack_upon(layer, self._chain(number), lambda writer: self._write(writer, number))
 
     def _loaded(self, number: int) -> _Loaded:
         if self._unpacking:
-            return self._loading[number].result()
+            loaded = self._loading[number].result()
+            if loaded[1] is None or loaded[1].is_dir():  # else another image has taken it
+                return loaded
         return self._store.unpack(self._layers[number])
 
     def _chain(self, number: int) -> str:
@@ -99,56 +116,16 @@ class ImageFiles:
 
     def _write(self, writer: DirectoryWriter, number: int) -> None:
         """Unpack a layer at the places where its members end up upon the layers below."""
-        below, places = self._below[number], self._places[number]
-        own = own_directories(self._store.index(self._layers[number]))
-        after = FileTree()
-        for member in self._store.members(self._layers[number]):
-            path, entry = member.path, member.entry
-            if opaque_directory(path) is not None or whited_out(path) is not None:
-                if self._store.ownership.modes:
-                    self._write_marker(writer, path, hidden_by(path, below, own), after, below)
-                continue
-            if is_reserved(path):
-                continue
-            place = places[path]
-            self._write_parents(writer, place, after, below)
-            if entry.kind is not Kind.HARDLINK:
-                writer.put(place, entry, member.data)
-            else:
-                target = places.get(entry.link) or _resolved(below, entry.link)
-                if after.entry(target) is not None:
-                    writer.link(place, target)
-                else:
-                    self._write_copy(writer, place, target, below)
-            after.put(place, entry)
-
-    def _write_marker(
-        self, writer: DirectoryWriter, path: str, hidden: str | None, after: FileTree, below: FileTree
-    ) -> None:
-        if hidden is None or below.entry(hidden) is None:
-            return
-        self._write_parents(writer, hidden, after, below)
-        (writer.whiteout if opaque_directory(path) is None else writer.opaque)(hidden)
-
-    def _write_parents(self, writer: DirectoryWriter, place: str, after: FileTree, below: FileTree) -> None:
-        for parent in parents(place):
-            if not after.is_directory(parent):
-                entry = below.entry(parent)
-                if entry is not None and entry.kind is Kind.DIRECTORY:
-                    writer.put(parent, entry)
-                    after.put(parent, entry)
-
-    def _write_copy(self, writer: DirectoryWriter, place: str, target: str, below: FileTree) -> None:
-        entry = below.entry(target)
-        if entry is None or entry.kind is Kind.DIRECTORY:
-            raise LayerError(f"a hardlink /{place} to /{target}, which is no file")
-        if entry.content is None:
-            writer.put(place, entry)
-            return
-        with entry.content.open() as data:
-            writer.put(place, entry, data)
-
-
-def _resolved(below: FileTree, path: str) -> str:
-    parent, name = split(path)
-    return join(below.find(parent).path, name)
+        layer = self._layers[number]
+        upon = LayerUpon(
+            writer,
+            below=self._below[number],
+            places=self._places[number],
+            markers=Markers(self._store.index(layer)),
+            overlay=self._store.ownership.marks,
+        )
+        try:
+            for member in self._store.members(layer):
+                upon.write(member)
+        except NotSelfContained as error:
+            raise LayerError(f"layer {layer.descriptor.digest} cannot be unpacked: {error}") from None

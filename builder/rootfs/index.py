@@ -98,8 +98,8 @@ def _member(row: list[Any]) -> tuple[str, Entry]:
         mtime,
         link,
         tuple(device) if device else None,
-        {name: base64.b64decode(value) for name, value in xattrs.items()} if xattrs else None,
-        BytesContent(base64.b64decode(kept)) if kept is not None else None,
+        {name: base64.b64decode(value, validate=True) for name, value in xattrs.items()} if xattrs else None,
+        BytesContent(base64.b64decode(kept, validate=True)) if kept is not None else None,
     )
 
 

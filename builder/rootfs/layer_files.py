@@ -24,7 +24,7 @@ class LayerContent:
     path: str
 
     def open(self) -> BinaryIO:
-        return FileContent(self.files.location(self.path)).open()
+        return self.files.open(self.path)
 
 
 class LayerFiles:
@@ -39,6 +39,7 @@ class LayerFiles:
         self._lock = threading.RLock()
         self._extracted: dict[str, str] = {}
         self._directory: Path | None = None
+        self._elsewhere: Callable[[str], BinaryIO | None] = _nowhere
 
     def content(self, path: str) -> LayerContent:
         return LayerContent(self, path)
@@ -46,14 +47,21 @@ class LayerFiles:
     def directory(self) -> Path:
         """The directory of all files, which are unpacked now if they are not yet."""
         with self._lock:
-            if self._directory is None:
+            if self._directory is None or not self._directory.is_dir():  # another image of the build may have taken it
                 self._directory = self._unpack()
             return self._directory
 
-    def location(self, path: str) -> str:
-        """Where the file at `path` of the layer can be read."""
+    def open(self, path: str) -> BinaryIO:
+        """The bytes of the file at `path` of the layer."""
         with self._lock:
-            return self._extracted.get(path) or f"{self.directory()}/{path}"
+            if path not in self._extracted and (stream := self._elsewhere(path)):
+                return stream
+            return FileContent(self._extracted.get(path) or f"{self.directory()}/{path}").open()
+
+    def taken(self, elsewhere: Callable[[str], BinaryIO | None]) -> None:
+        """Note that somebody has moved the directory away. `elsewhere` opens files that are still as they were."""
+        with self._lock:
+            self._directory, self._elsewhere = None, elsewhere
 
     def extract(self, paths: set[str]) -> None:
         """See to it that `paths` can be read, in one pass over the blob: by themselves if they are few, else all.
@@ -61,17 +69,28 @@ class LayerFiles:
         Raises LayerError, DigestMismatch, RegistryError, StorageError.
         """
         with self._lock:
-            missing = paths - self._extracted.keys()
+            missing = {path for path in paths - self._extracted.keys() if not self._is_elsewhere(path)}
             if not missing or self._directory is not None or self._store.is_unpacked(self._blob):
                 return
             if self._index.self_contained and self._share_of(missing) <= _FEW:
                 self._extracted |= self._store.extract(self._blob, missing)
+
+    def _is_elsewhere(self, path: str) -> bool:
+        stream = self._elsewhere(path)
+        if stream is None:
+            return False
+        stream.close()
+        return True
 
     def _share_of(self, paths: set[str]) -> float:
         """Which part of the layer's bytes `paths` are."""
         total = sum(entry.size for _, entry in self._index.members)
         wanted = sum(entry.size for path, entry in self._index.members if path in paths)
         return wanted / total if total else 1.0
+
+
+def _nowhere(_path: str) -> None:
+    return None
 
 
 def extract_contents(entries: Iterable[Entry | None]) -> None:

@@ -62,8 +62,8 @@ class LayerStore:
             self._keep(unfinished, place)
         return index, place
 
-    def unpack_upon(self, blob: Blob, index: LayerIndex, chain: str, write: Callable[[DirectoryWriter], None]) -> Path:
-        """A directory for a layer that is not self-contained, upon the layers that `chain` names.
+    def unpack_upon(self, blob: Blob, chain: str, write: Callable[[DirectoryWriter], None]) -> Path:
+        """A directory for a layer that depends on those below it, which `chain` names.
 
         `write` fills it; it is called only if the directory is not there yet.
         """
@@ -126,10 +126,10 @@ class LayerStore:
         """Write one member; whether the layer turned out not to be self-contained."""
         path, entry, data = member
         if (opaque := opaque_directory(path)) is not None:
-            if self.ownership.modes:
+            if self.ownership.marks:
                 writer.opaque(opaque)
         elif (gone := whited_out(path)) is not None:
-            if self.ownership.modes:
+            if self.ownership.marks:
                 writer.whiteout(gone)
         elif is_reserved(path):
             return False

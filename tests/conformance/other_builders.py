@@ -86,9 +86,6 @@ def docker_engine(registry: LoopbackRegistry) -> Iterator[Docker]:
         _wait_for(directory)
         yield Docker(socket=directory / "socket")
     finally:
-        import shutil
-
-        shutil.copy(directory / "log", "/tmp/conf/dockerd.log")
         process.terminate()
         process.wait(60)
         _clean(directory)

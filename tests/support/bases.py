@@ -148,7 +148,7 @@ def push_debian(registry: LoopbackRegistry) -> str:
 def debian_layout() -> Path:
     """An OCI layout with the Debian base under the name ``bookworm``, from the cache or made now (needs root)."""
     finished = cache_directory() / f"debian-bookworm-{host_architecture()}-{_DEBIAN_VERSION}"
-    return _made_once(finished, _make_debian_layout)
+    return made_once(finished, _make_debian_layout)
 
 
 def _make_debian_layout(path: Path) -> None:
@@ -206,7 +206,7 @@ def _debian_changes() -> list[Item]:
     ]
 
 
-def _made_once(finished: Path, make: Callable[[Path], None]) -> Path:
+def made_once(finished: Path, make: Callable[[Path], None]) -> Path:
     """`finished`, made by `make` in a temporary place and renamed, so that half of it is never seen."""
     with _locked(finished.with_name(f"{finished.name}.lock")):
         if not finished.exists():

@@ -216,8 +216,15 @@ class _Merged:
         self._tree: dict[str, _Inode] = {}
 
     def apply(self, members: Sequence[tuple[str, FileListing]]) -> None:
-        """Whiteouts first: they concern the layers below, wherever in the tar they stand."""
+        """Whiteouts first: they concern the layers below, wherever in the tar they stand.
+
+        But for directories that replace something else: what was there is no way to the names in them.
+        """
         named = [(_normal(path), listing) for path, listing in members]
+        for path, _ in filter(lambda each: each[1].type == "directory", named):
+            place = self._resolve_parent(path)
+            if place in self._tree and self._tree[place].listing.type != "directory":
+                self._remove(place)
         for path, _ in named:
             parent, _, name = path.rpartition("/")
             if name == _OPAQUE:

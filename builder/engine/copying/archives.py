@@ -17,6 +17,7 @@ from builder.layer.paths import join, split
 from builder.layer.tar_header import BLOCK, checksum_fits
 from builder.layer.tar_reader import TarReader
 from builder.rootfs.directory import write_all
+from builder.rootfs.stat import CAPABILITY
 from builder.rootfs.tree import FileTree
 from builder.storage.failure import explained
 
@@ -104,6 +105,9 @@ def _linked(member: Member, what: str, tree: FileTree, target: str) -> Entry:
 
 
 def _with_owner(entry: Entry, how: Unpacking) -> Entry:
+    # As of files on disk, no other attribute belongs to an image; least of all what overlayfs would listen to.
+    capability = (entry.xattrs or {}).get(CAPABILITY)
+    entry = entry._replace(xattrs=None if capability is None else {CAPABILITY: capability})
     if entry.kind is Kind.SYMLINK:
         entry = entry._replace(mode=0o777)  # whatever the archive says, on a disk a link has no other
     if how.owner is not None:

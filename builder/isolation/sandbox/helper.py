@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from typing import NamedTuple, NoReturn
 
@@ -19,14 +19,20 @@ from builder.isolation.sandbox.namespaces import proc_can_be_mounted
 from builder.isolation.sandbox.protocol import NEW, OPENED, REFUSED
 from builder.isolation.sandbox.settings import Settings
 from builder.isolation.sandbox.signals import ignore_stop_signals
-from builder.isolation.sandbox.supervisor import supervise
+from builder.isolation.sandbox.supervisor import supervise as supervise_in_namespaces
 from builder.linux import capabilities
 from builder.linux.processes import die_with_parent, erase_arguments
 
 _GRACE_MILLISECONDS = 5000
 
 
-def serve(channel: socket.socket, builder: int, settings: Settings) -> NoReturn:
+Supervise = Callable[[socket.socket, int, int, Settings], None]
+"""What a supervisor does: with its control socket and the command's stdout and stderr."""
+
+
+def serve(
+    channel: socket.socket, builder: int, settings: Settings, supervise: Supervise = supervise_in_namespaces
+) -> NoReturn:
     """Be the helper of the process `builder` until that quits or ends. `channel` is a SOCK_SEQPACKET socket."""
     with suppress(OSError):
         try:
@@ -35,7 +41,7 @@ def serve(channel: socket.socket, builder: int, settings: Settings) -> NoReturn:
             _refuse(channel, describe(error))
         if settings.user_xattr and not proc_can_be_mounted():
             settings = settings._replace(pid_namespace=False)
-        helper = _Helper(channel, settings)
+        helper = _Helper(channel, settings, supervise)
         try:
             helper.loop(_watch(builder))
         finally:
@@ -104,8 +110,8 @@ class _Spare(NamedTuple):
 class _Helper:
     """The supervisors there are, by their `ended`."""
 
-    def __init__(self, channel: socket.socket, settings: Settings) -> None:
-        self._channel, self._settings = channel, settings
+    def __init__(self, channel: socket.socket, settings: Settings, supervise: Supervise) -> None:
+        self._channel, self._settings, self._supervise = channel, settings, supervise
         self._supervisors: dict[int, _Supervisor] = {}
         self._spare: _Spare | None = None
         self._poll = select.poll()
@@ -183,7 +189,7 @@ class _Helper:
             close_all_but({0, 1, 2, control.fileno(), stdout, stderr, alive})
             die_with_parent()
             if os.getppid() == helper:
-                supervise(control, stdout, stderr, self._settings)
+                self._supervise(control, stdout, stderr, self._settings)
             os._exit(0)
         return pid
 

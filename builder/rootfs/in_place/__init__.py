@@ -1,0 +1,12 @@
+"""The root filesystem of the container that the builder runs in, lent to one stage after another.
+
+::
+
+    protected   what is never touched: the builder's own directory, mounts, the context, outputs
+    moving      directories moved by rename where that is possible, around what is protected
+    journal     what is under way, so that the next start can put things back after a SIGKILL
+    container   the container's files moved aside, stages taking turns, everything put back at the end
+    stage_files where the files of one stage are now
+    unpacking   a base image's files put in their places
+    rootfs      the RootFs of a stage
+"""
