@@ -55,3 +55,19 @@ bench: .venv/.installed-dev
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- The builder's own images -------------------------------------------------------------------------------------
+
+# Their tests need a container engine and what runs GitLab's jobs on it; npm may be of another source than Debian.
+TEST_PACKAGES += docker.io rsync strace $(if $(shell which npm),,npm)
+IMAGE_FLAGS ?=
+
+.PHONY: images
+
+# Build the images and push them: make images REGISTRY=registry.example.com/group [IMAGE_FLAGS="--build-arg BASE=..."]
+images: .venv/.installed
+	@test -n "$(REGISTRY)" || { echo "error: say where they are pushed to: make images REGISTRY=..." >&2; exit 1; }
+	for target in executor debug warmer; do \
+		.venv/bin/builder --context . --dockerfile images/Dockerfile --target $$target \
+			--destination $(REGISTRY)/builder:$$target $(IMAGE_FLAGS) || exit 1; \
+	done

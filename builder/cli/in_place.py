@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from builder.cli.session import Session
 from builder.context.dockerfile import DockerfileSource
 from builder.errors import IsolationError
 from builder.isolation import idmap
+from builder.isolation.advice import IN_PLACE
 from builder.isolation.namespace import Prepared, prepare
 from builder.isolation.sandboxed import NamespaceIsolation
 from builder.linux.capabilities import Capability, effective
@@ -25,7 +25,6 @@ from builder.registry.keychain import config_directory
 
 _CREDENTIALS = re.compile(rb"TOKEN|PASSW|SECRET|CREDENTIAL|AUTH|_KEY|_JWT|_PAT$", re.IGNORECASE)
 _DEBUG_SHELL = "/busybox"
-_SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +89,13 @@ def _refused(prepared: Prepared, refused: IsolationError) -> Prepared:
         return replace(prepared, reason=refused)
     reason = IsolationError(
         f"{prepared.reason.message}, and {refused.message}",
-        hint=f"for namespaces: {prepared.reason.hint}\nfor in-place isolation: {refused.hint}",
+        hint=f"for namespaces: {_without_in_place(prepared.reason)}\nfor in-place isolation: {refused.hint}",
     )
     return replace(prepared, reason=reason)
+
+
+def _without_in_place(reason: IsolationError) -> str:
+    return (reason.hint or "they cannot be had").removesuffix(f"; {IN_PLACE}")
 
 
 def _in_place_helper() -> NamespaceIsolation:
@@ -168,6 +171,6 @@ def _own_paths(options: BuildOptions) -> Iterator[str | Path]:
     yield from policy.certificates.values()
     yield from (file for pair in policy.client_certificates.values() for file in pair)
     yield from (source for source in options.contexts.values() if os.path.isdir(source))
-    for prefix in {os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)}:
-        if prefix not in _SHARED_PREFIXES:
-            yield prefix
+    from builder.isolation.in_place.surroundings import own_prefixes
+
+    yield from own_prefixes()

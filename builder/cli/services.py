@@ -38,8 +38,10 @@ def services(options: BuildOptions, session: Session, chosen: Chosen, around: Su
         if chosen.helper is not None:
             from builder.cli.in_place_parts import in_place_parts
 
-            ownership = replace(ownership, overlay=False)
             container, isolation = in_place_parts(options, session, around, chosen.helper, scratch, stack)
+        overlay = container is None and _mounts_overlays(prepared, session, scratch)
+        # On overlayfs itself, which is where containers are, the marks of an overlay's layers cannot be made.
+        ownership = replace(ownership, overlay=overlay)
         workers = stack.enter_context(worker_threads(max(4, os.cpu_count() or 1)))
         client = registries(options.registry, session)
         stack.callback(client.stop)
@@ -53,7 +55,7 @@ def services(options: BuildOptions, session: Session, chosen: Chosen, around: Su
             isolation=isolation,
             refusal=prepared.reason,
             ownership=ownership,
-            overlay=_mounts_overlays(prepared, session, scratch),
+            overlay=overlay,
             workers=workers,
             container=container,
             advice=prepared.id_map.explanation if prepared.isolation and prepared.id_map.single else None,
@@ -79,10 +81,10 @@ def ownership_of(prepared: Prepared) -> Ownership:
 
 def flavour(prepared: Prepared, ownership: Ownership) -> str:
     """A name for how files are unpacked here. Files unpacked under one name serve all builds that have this name."""
-    if not ownership.overlay:
-        return "in-place"
     if not ownership.modes:
         return "bytes"
+    if not ownership.overlay:
+        return "plain-" + flavour(prepared, replace(ownership, overlay=True))
     if not ownership.owners:
         return "single"
     if not prepared.in_user_namespace:

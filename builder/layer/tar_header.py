@@ -31,18 +31,29 @@ def checksum_fits(header: bytes) -> bool:
     return told == sum(byte - 256 if byte & 0x80 else byte for byte in rest) + 8 * 0x20
 
 
-def number(header: bytes, start: int, end: int) -> int:
+def number(header: bytes, start: int, end: int, allowed: range = _SIZES) -> int:
     """A numeric field: octal digits, or GNU's base-256 for what does not fit. Raises LayerError."""
-    field = header[start:end]
+    digits = header[start:end].rstrip(b"\0 ")
+    if digits.isdigit():
+        try:
+            return int(digits, 8)  # the fields have no room for a number that is not allowed
+        except ValueError:
+            pass
+    return _unusual_number(header[start:end], allowed)
+
+
+def _unusual_number(field: bytes, allowed: range) -> int:
     if field[0] & 0x80:
-        value = int.from_bytes(field, "big", signed=False) & ((1 << (len(field) * 8 - 1)) - 1)
-        return value - (1 << (len(field) * 8 - 2)) * 2 if field[0] & 0x40 else value
+        bits = len(field) * 8 - 1
+        value = int.from_bytes(field, "big") & ((1 << bits) - 1)
+        value -= (value >> bits - 1) << bits
+        if value not in allowed:
+            raise LayerError(f"a damaged tar header: {value} in a field of {len(field)} bytes")
+        return value
     digits = field.lstrip(b"\0 ").partition(b"\0")[0].rstrip(b" ")
-    if not digits:
-        return 0
-    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+    if digits and (not digits.isdigit() or b"8" in digits or b"9" in digits):
         raise LayerError(f"a damaged tar header: {field!r} is not a number")
-    return int(digits, 8)
+    return int(digits or b"0", 8)
 
 
 def name_of(header: bytes) -> bytes:
@@ -92,9 +103,11 @@ def _add_record(records: dict[str, bytes], key: str, value: bytes) -> None:
 def _pax_int(extra: dict[str, bytes], key: str, header: bytes, start: int, end: int, allowed: range) -> int:
     """A number of the pax header, else of the header; fractions are cut off towards the past, as stat has it."""
     text = extra.get(key) if extra else None
-    value = _decimal(key, text) if text else number(header, start, end)
+    if not text:
+        return number(header, start, end, allowed)
+    value = _decimal(key, text)
     if value not in allowed:
-        raise LayerError(f"a damaged tar header: {key} is {value}")
+        raise LayerError(f"a damaged pax header: {key} is {value}")
     return value
 
 

@@ -134,7 +134,7 @@ class TarReader:
 
     def _extension(self, header: bytes) -> bytes:
         size = number(header, 124, 136)
-        if not 0 <= size <= _MAX_EXTENSION:
+        if size > _MAX_EXTENSION:
             raise LayerError(f"{self._what} has an extended header of {size} bytes")
         return self.take(size + -size % BLOCK)[:size]
 

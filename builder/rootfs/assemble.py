@@ -26,7 +26,7 @@ def apply_layer(tree: FileTree, index: LayerIndex, content_of: ContentOf, what: 
     Raises:
         LayerError: a hardlink whose target is nowhere.
     """
-    Markers(index).hide(tree)
+    Markers(index, tree.fork()).hide(tree)
     places: dict[str, str] = {}
     resolved: dict[str, str] = {"": ""}
     for path, entry in index.members:
@@ -45,52 +45,76 @@ def apply_layer(tree: FileTree, index: LayerIndex, content_of: ContentOf, what: 
 
 
 class Markers:
-    """The whiteouts and opaque directories of one layer."""
+    """The whiteouts and opaque directories of one layer, and what they hide of the layers `below`.
 
-    def __init__(self, index: LayerIndex) -> None:
-        self._paths = [path for path, _ in index.members if PREFIX in path and _is_marker(path)]
-        self._hiding = {opaque_directory(path) or whited_out(path) for path in self._paths}
-        self._own = {path: entry.kind for path, entry in index.members} if self._paths else {}
+    Links of the layers below are followed, unless the layer has something of its own in place of the link: then nothing
+    of what the link pointed to is seen through it. Nor is anything seen below what another marker hides.
+    """
+
+    def __init__(self, index: LayerIndex, below: FileTree) -> None:
+        paths = [path for path, _ in index.members if PREFIX in path and _is_marker(path)]
+        self._below = below
+        self._own = {path: entry.kind for path, entry in index.members} if paths else {}
+        self._marked = {_marked(path) for path in paths}
+        places = {path: place for path in paths if (place := self._place(path)) is not None}
+        self._opaque = {path: place for path, place in places.items() if opaque_directory(path) is not None}
+        self._gone = {path: place for path, place in places.items() if path not in self._opaque}
+        self._idle = len(paths) - len(places) + sum(self.needed(path) is None for path in places)
+
+    @property
+    def depend_on_below(self) -> bool:
+        """Whether overlayfs cannot take them as they are.
+
+        It would list the name of a whiteout that hides nothing, and it always merges the roots of layers.
+        """
+        return self._idle > 0 or "" in self._opaque.values()
 
     def hide(self, tree: FileTree) -> None:
-        """Remove from the layers below what the layer hides."""
-        for path in self._paths:
-            if (hidden := self.hidden(path, tree)) is not None:
-                (tree.remove if opaque_directory(path) is None else tree.clear)(hidden)
+        """Remove from a copy of the layers below what is hidden."""
+        for place in self._opaque.values():
+            tree.clear(place)
+        for place in self._gone.values():
+            tree.remove(place)
 
-    def hidden(self, path: str, below: FileTree) -> str | None:
-        """What the marker `path` hides of the layers `below`; None if nothing is there.
+    def needed(self, path: str) -> str | None:
+        """What the marker `path` hides; None if that is nothing, or hidden by something else anyway."""
+        opaque = self._opaque.get(path)
+        place = self._gone.get(path, opaque)
+        if place is None or (opaque is not None and opaque in self._gone.values()):
+            return None
+        hiding = {*self._opaque.values(), *self._gone.values()}
+        replaced = [*parents(place), place] if opaque is not None else parents(place)
+        if any(self._own.get(each, Kind.DIRECTORY) is not Kind.DIRECTORY for each in replaced):
+            return None
+        return None if any(above in hiding for above in _above(place)) else place
 
-        Links of the layers below are followed, unless the layer has something of its own in place of the link: then
-        nothing of what the link pointed to is seen through it.
-        """
+    def _place(self, path: str) -> str | None:
         for directory in parents(path):
-            kind = self._own.get(directory)
-            if kind is None:
-                continue
-            if kind is not Kind.DIRECTORY or not below.is_directory(below.find(directory, follow=False).path):
+            kind = self._own.get(directory, Kind.DIRECTORY)
+            own = directory in self._own
+            if kind is not Kind.DIRECTORY or (own and not self._is_directory(directory)):
                 return None
-        opaque = opaque_directory(path)
-        if opaque is not None:
-            place = below.find(opaque).path
-            return place if below.is_directory(place) else None
-        found = below.find(whited_out(path) or "", follow=False)
+        if any(above in self._marked for above in _above(_marked(path))):
+            return None
+        if (opaque := opaque_directory(path)) is not None:
+            place = self._below.find(opaque).path
+            return place if self._below.is_directory(place) else None
+        found = self._below.find(_marked(path), follow=False)
         return None if found.entry is None else found.path
 
-    def is_idle(self, path: str, below: FileTree) -> bool:
-        """Whether the marker `path` hides nothing, or only what another marker hides.
+    def _is_directory(self, path: str) -> bool:
+        return self._below.is_directory(self._below.find(path, follow=False).path)
 
-        Overlayfs would list the name of such a whiteout in a directory that only this layer has.
-        """
-        hidden, opaque = self.hidden(path, below), opaque_directory(path)
-        if hidden is None or any(above in self._hiding for above in parents(path if opaque is None else opaque)):
-            return True
-        directories = parents(hidden) if opaque is None else [*parents(hidden), hidden]
-        return any(self._own.get(directory, Kind.DIRECTORY) is not Kind.DIRECTORY for directory in directories)
 
-    def any_idle(self, below: FileTree) -> bool:
-        """Whether a whiteout is; opaque marks do no harm."""
-        return any(opaque_directory(path) is None and self.is_idle(path, below) for path in self._paths)
+def _marked(path: str) -> str:
+    """What the marker `path` is about."""
+    opaque = opaque_directory(path)
+    return opaque if opaque is not None else whited_out(path) or ""
+
+
+def _above(path: str) -> list[str]:
+    """The directories above `path`, the root too."""
+    return ["", *parents(path)] if path else []
 
 
 def _is_marker(path: str) -> bool:

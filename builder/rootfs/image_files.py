@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from builder.errors import LayerError
+from builder.layer.entry import Entry
 from builder.rootfs.assemble import Markers, apply_layer
 from builder.rootfs.directory import DirectoryWriter, NotSelfContained
 from builder.rootfs.index import LayerIndex
-from builder.rootfs.layer_files import LayerFiles
+from builder.rootfs.layer_files import LayerFiles, TakenLayer
 from builder.rootfs.layer_upon import LayerUpon
 from builder.rootfs.tree import FileTree
 from builder.rootfs.unpacked import LayerStore
@@ -39,8 +40,9 @@ class ImageFiles:
         self._unpacking = False
         self._tree: FileTree | None = None
         self._files: dict[int, LayerFiles] = {}
-        self._below: dict[int, FileTree] = {}
+        self._below: dict[int, tuple[FileTree, Markers]] = {}
         self._places: dict[int, dict[str, str]] = {}
+        self._indexes: list[LayerIndex] = []
 
     def start(self, *, unpack: bool) -> None:
         """Begin to read the layers in the background; `unpack` if their files will be wanted too. Idempotent."""
@@ -66,7 +68,7 @@ class ImageFiles:
             self.tree()
             return tuple(str(self._files[number].directory()) for number in reversed(range(len(self._layers))))
 
-    def take(self, directory: Path) -> dict[LayerFiles, Path]:
+    def take(self, directory: Path) -> list[TakenLayer]:
         """Move the unpacked layers into `directory`, on the filesystem of the state directory.
 
         They belong to the caller then; others have them unpacked again. Raises as `lowers`, OSError.
@@ -78,17 +80,26 @@ class ImageFiles:
                 taken[place] = directory / str(number)
                 os.rename(place, taken[place])
             self._loading, self._unpacking = [], False
-            return {self._files[number]: taken[place] for number, place in enumerate(reversed(places))}
+            return [
+                TakenLayer(files=self._files[number], directory=str(taken[place]), entries=self._entries(number))
+                for number, place in enumerate(reversed(places))
+            ]
+
+    def _entries(self, number: int) -> dict[str, Entry]:
+        places = self._places[number]
+        return {places[path]: entry for path, entry in self._indexes[number].members if path in places}
 
     def _headers(self, layer: Blob) -> _Loaded:
         return self._store.index(layer), None
 
     def _assembled(self, indexes: list[LayerIndex]) -> FileTree:
-        tree = FileTree()
+        tree, self._indexes = FileTree(), indexes
         for number, index in enumerate(indexes):
             what = f"layer {self._layers[number].descriptor.digest}"
-            if not index.self_contained or (self._store.ownership.marks and Markers(index).any_idle(tree)):
-                self._below[number] = tree.fork()
+            below = tree.fork()
+            markers = Markers(index, below)
+            if not index.self_contained or (self._store.ownership.marks and markers.depend_on_below):
+                self._below[number] = below, markers
             files = LayerFiles(self._store, self._layers[number], index, partial(self._unpacked, number))
             self._files[number] = files
             self._places[number] = apply_layer(tree, index, files.content, what)
@@ -119,9 +130,9 @@ class ImageFiles:
         layer = self._layers[number]
         upon = LayerUpon(
             writer,
-            below=self._below[number],
+            below=self._below[number][0],
             places=self._places[number],
-            markers=Markers(self._store.index(layer)),
+            markers=self._below[number][1],
             overlay=self._store.ownership.marks,
         )
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -87,6 +87,20 @@ class LayerFiles:
         total = sum(entry.size for _, entry in self._index.members)
         wanted = sum(entry.size for path, entry in self._index.members if path in paths)
         return wanted / total if total else 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenLayer:
+    """An unpacked layer that belongs to one user.
+
+    Attributes:
+        directory: of its files.
+        entries: what it has at each place, as its headers say: the very objects of the image's tree, but for files.
+    """
+
+    files: LayerFiles
+    directory: str
+    entries: Mapping[str, Entry]
 
 
 def _nowhere(_path: str) -> None:

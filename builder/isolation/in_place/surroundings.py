@@ -13,6 +13,8 @@ from builder.linux.capabilities import Capability, effective
 
 _MARKS = ("/.dockerenv", "/run/.containerenv")
 _VARIABLES = ("KUBERNETES_SERVICE_HOST", "container")
+_NO_FILES = ("/dev/", "/memfd:", "/SYSV")
+_SHARED_PREFIXES = frozenset(("/", "/usr", "/usr/local"))
 _NEEDED = (
     Capability.CHOWN,
     Capability.DAC_OVERRIDE,
@@ -33,14 +35,22 @@ def in_container(environment: Mapping[str, str]) -> bool:
     return any(mount.target == "/" and mount.filesystem == "overlay" for mount in mountinfo.read())
 
 
+def own_prefixes() -> frozenset[str]:
+    """Directories that this interpreter is in, unless images have files of theirs there."""
+    prefixes = {os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)}
+    return frozenset(prefixes - _SHARED_PREFIXES)
+
+
 def runs_from(directory: Path) -> bool:
-    """Whether this interpreter, with every library that it has loaded, is in `directory`, and so survives a base."""
-    prefix = os.path.realpath(directory).rstrip("/") + "/"
+    """Whether this interpreter, with every library that it has loaded, survives a base.
+
+    It does if all of that is in `directory`, or in a directory that it has to itself.
+    """
+    own = tuple(each.rstrip("/") + "/" for each in (os.path.realpath(directory), *own_prefixes()))
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
         mapped = {line.rstrip("\n").split(maxsplit=5)[5] for line in file if line.count("/")}
-    return os.path.realpath(sys.prefix).startswith(prefix) and all(
-        path.startswith(prefix) for path in mapped if path.startswith("/") and not path.startswith(("/dev/", "/memfd:"))
-    )
+    mapped.add(os.path.realpath(sys.prefix) + "/")
+    return all(path.startswith(own) for path in mapped if path.startswith("/") and not path.startswith(_NO_FILES))
 
 
 def refusal(environment: Mapping[str, str], directory: Path, *, force: bool) -> IsolationError | None:

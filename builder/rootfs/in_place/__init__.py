@@ -7,6 +7,8 @@
     journal     what is under way, so that the next start can put things back after a SIGKILL
     container   the container's files moved aside, stages taking turns, everything put back at the end
     stage_files where the files of one stage are now
+    context     the build context restored where commands have changed it
+    whole       directories that one layer alone has made
     unpacking   a base image's files put in their places
     rootfs      the RootFs of a stage
 """

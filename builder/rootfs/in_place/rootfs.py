@@ -132,8 +132,8 @@ class InPlaceRootFs:
         taken.mkdir()
         layers = self._image.take(taken)
         self._untouched = unpacking.place_image(tree, layers)
-        for files in layers:
-            files.taken(self._opener(id(files)))
+        for layer in layers:
+            layer.files.taken(self._opener(id(layer.files)))
         shutil.rmtree(taken, ignore_errors=True)
         self._image = None
 

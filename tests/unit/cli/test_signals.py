@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 _BODY = """
-import sys, time, threading
+import signal, sys, time, threading
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)  # whoever started the tests may have had them ignored (nohup)
 from builder.cli.flags import BUILD_FLAGS
 from builder.cli.session import run
 from builder.errors import BuilderError

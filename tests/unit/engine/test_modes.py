@@ -65,7 +65,7 @@ clause = st.builds(lambda classes, actions: classes + "".join(actions), who, st.
 expressions = st.lists(clause, min_size=1, max_size=3).map(",".join)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(expressions, st.integers(0, 0o7777), st.booleans())
 def test_what_chmod_does(tmp_path: Path, expression: str, mode: int, is_directory: bool) -> None:
     place = tmp_path / ("d" if is_directory else "f")

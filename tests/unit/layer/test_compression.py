@@ -188,8 +188,8 @@ def test_gzip_itself_reads_a_layer() -> None:
 @pytest.mark.parametrize("level", [-1, 1, 3, 22])
 def test_zstd_levels(level: int) -> None:
     packing = compressor("zstd", level)
-    packed = packing.compress(DATA) + packing.flush()
-    assert zstandard.ZstdDecompressor().decompressobj().decompress(packed) == DATA
+    packed = packing.compress(DATA[:5000]) + packing.flush()
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(packed) == DATA[:5000]
 
 
 def test_no_compression() -> None:

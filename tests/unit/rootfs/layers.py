@@ -96,17 +96,31 @@ def extract(root: Path, tars: list[bytes]) -> None:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             members = archive.getmembers()
             own = {member.name: member.isdir() for member in members}
+            names = [os.path.split(member.name) for member in members]
+            markers = {
+                parent if base == ".wh..wh..opq" else f"{parent}/{base[4:]}".lstrip("/")
+                for parent, base in names
+                if base.startswith(".wh.")
+            }
             for member in members:
-                _remove(root, member.name, own)
+                _remove(root, member.name, own, markers)
             for member in members:
                 if not os.path.basename(member.name).startswith(".wh."):
                     _extract(root, archive, member)
 
 
-def _remove(root: Path, name: str, own: dict[str, bool]) -> None:
+def _above(path: str) -> list[str]:
+    parts = path.split("/") if path else []
+    return ["/".join(parts[:count]) for count in range(len(parts))]
+
+
+def _remove(root: Path, name: str, own: dict[str, bool], markers: set[str]) -> None:
     parent, base = os.path.split(name)
     if not base.startswith(".wh."):
         return
+    marked = parent if base == ".wh..wh..opq" else f"{parent}/{base[4:]}".lstrip("/")
+    if any(above in markers for above in _above(marked)):
+        return  # nothing is seen there any more
     parts = parent.split("/") if parent else []
     for count in range(1, len(parts) + 1):
         above = "/".join(parts[:count])

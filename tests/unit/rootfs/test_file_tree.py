@@ -276,7 +276,7 @@ def consistent(changes: dict[str, Entry | None]) -> dict[str, Entry | None]:
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(changes, st.lists(changes, min_size=2, max_size=4))
 def test_merged_changes_have_the_effect_of_all(before: dict[str, Entry | None], steps: list[dict]) -> None:
     base = FileTree()

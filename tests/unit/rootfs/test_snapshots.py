@@ -100,7 +100,7 @@ def _assert_same_but_separated(found: Listing, listing: Listing) -> None:
         assert set(fields[-1]) <= set(found[path][-1])
 
 
-RANDOM = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+RANDOM = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @RANDOM
