@@ -16,6 +16,10 @@ _NUMBERS: dict[str, dict[str, int]] = {
         "x86_64": 155, "aarch64": 41, "riscv64": 41, "armv7l": 218, "armv6l": 218, "armv8l": 218,
         "i386": 217, "i686": 217, "ppc64le": 203, "s390x": 217, "loongarch64": 41,
     },
+    "rt_sigaction": {
+        "x86_64": 13, "aarch64": 134, "riscv64": 134, "armv7l": 174, "armv6l": 174, "armv8l": 174,
+        "i386": 174, "i686": 174, "ppc64le": 173, "s390x": 174, "loongarch64": 134,
+    },
     "keyctl": {
         "x86_64": 250, "aarch64": 219, "riscv64": 219, "armv7l": 311, "armv6l": 311, "armv8l": 311,
         "i386": 288, "i686": 288, "ppc64le": 271, "s390x": 280, "loongarch64": 219,
