@@ -88,8 +88,6 @@ class _Unpacker:
 
     def _link(self, member: Member, parent: int, name: str) -> None:
         above, _, source_name = member.entry.link.rpartition("/")
-        if not source_name:
-            raise ContextError(f"the context archive ({self._what}) links {member.path!r} to its own root")
         source = self._open_directory(above, make=False)
         try:
             os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
