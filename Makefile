@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PYTEST := .venv/bin/python -m pytest
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 # What the tests use besides Python: a registry, bases, accounts, and other people's tools to read and run the results.
 TEST_PACKAGES := attr busybox-static buildah debootstrap docker-registry git libcap2-bin podman skopeo time tinyproxy uidmap
@@ -16,7 +17,7 @@ help:
 	@echo "make test-all  the same with every combination and large inputs"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make format    let ruff put the code into shape"
-	@echo "make bench     the benchmarks"
+	@echo "make bench     the benchmarks, beside Buildah, into docs/performance.md (BENCH_ARGS=\"-k table --runs 5\")"
 	@echo "make clean     remove what the others made here"
 
 demo: .venv/.installed
@@ -42,7 +43,7 @@ format: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	scripts/packages $(TEST_PACKAGES)
-	$(PYTEST) tests/benchmarks $(PYTEST_ARGS)
+	$(PYTEST) tests/benchmarks -q --write $(BENCH_ARGS)
 
 .venv/.installed: pyproject.toml
 	PYTHON="$(PYTHON)" scripts/venv .

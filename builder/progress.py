@@ -6,9 +6,14 @@ from any thread, never blocks for long and never raises.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+Work = Literal["pull", "unpack", "run", "snapshot", "compress", "push"]
 Level = Literal["trace", "debug", "info", "warning", "error"]
 Outcome = Literal["done", "cached", "failed", "skipped"]
 
@@ -82,7 +87,27 @@ class Transfer:
     note: str = ""
 
 
-Event = StepStarted | StepOutput | StepFinished | Message | Transfer
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Work that has ended, emitted by the thread that did it; pulls and pushes are known by their Transfers.
+
+    Attributes:
+        what: short, for people: ``sha256:0123456789ab``; "" where the step says it all.
+        started, ended: seconds of `time.monotonic`.
+        step: the instruction that it was done for, if it was for one.
+    """
+
+    work: Work
+    what: str
+    started: float
+    ended: float
+    step: Step | None
+
+
+Event = StepStarted | StepOutput | StepFinished | Message | Transfer | Span
+
+current_step: ContextVar[Step | None] = ContextVar("current_step", default=None)
+"""The step that this thread is at work for. Who hands work to another thread hands on the step."""
 
 
 class Progress(Protocol):
@@ -111,3 +136,14 @@ class Recorded:
 def log(progress: Progress, level: Level, text: str, step: Step | None = None) -> None:
     """Emit a Message."""
     progress.emit(Message(level, text, step))
+
+
+@contextmanager
+def working(progress: Progress, work: Work, what: str = "", step: Step | None = None) -> Iterator[None]:
+    """Emit the Span of a block, however it ends; `step` if it is another than the thread's current one."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        ended = time.monotonic()
+        progress.emit(Span(work=work, what=what, started=started, ended=ended, step=step or current_step.get()))

@@ -9,15 +9,21 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from support.account import Account, ordinary_user, readable_python
 from support.bases import push_busybox, push_debian
 from support.builder import Builder, MakeBuilder, remove_tree
+from support.builder_images import BuilderImage, build_image, copy_sources
 from support.containers import Podman, podman
 from support.contexts import MakeContext, write_context
+from support.docker_daemon import DockerDaemon, EngineError, docker_daemon
 from support.registry import LoopbackRegistry
+
+
+collect_ignore = ["benchmarks"]  # run by name alone: `make bench`
 
 
 @pytest.fixture(scope="session")
@@ -132,3 +138,55 @@ def repository(request: pytest.FixtureRequest) -> str:
     """The name of a repository that no other test pushes to."""
     name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())
     return f"test/{'-'.join(part for part in name.split('-') if part)[:100]}"
+
+
+@pytest.fixture(scope="session")
+def image_builder(make_builder: MakeBuilder, session_directory: Path) -> Builder:
+    """The builder as root, with one state directory for all images of its own."""
+    return make_builder("root", session_directory)
+
+
+@pytest.fixture(scope="session")
+def image_sources(session_directory: Path) -> Path:
+    return copy_sources(session_directory)
+
+
+@pytest.fixture(scope="session")
+def executor_image(
+    image_sources: Path, image_builder: Builder, registry: LoopbackRegistry, session_directory: Path
+) -> BuilderImage:
+    """The builder's image without a shell."""
+    return build_image("executor", image_sources, image_builder, registry, session_directory)
+
+
+@pytest.fixture(scope="session")
+def debug_image(
+    image_sources: Path, image_builder: Builder, registry: LoopbackRegistry, session_directory: Path
+) -> BuilderImage:
+    """The builder's image with busybox, for GitLab's jobs."""
+    return build_image("debug", image_sources, image_builder, registry, session_directory)
+
+
+@pytest.fixture(scope="session")
+def docker(as_root: None) -> Iterator[DockerDaemon]:
+    """A real Docker Engine, without any image at first."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(docker_daemon())
+        except EngineError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no Docker Engine runs on this machine: {error}")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def executor_in_docker(docker: DockerDaemon, executor_image: BuilderImage) -> str:
+    """The name in the engine of the builder's image without a shell."""
+    return docker.load(executor_image.archive)
+
+
+@pytest.fixture(scope="session")
+def debug_in_docker(docker: DockerDaemon, debug_image: BuilderImage) -> str:
+    """The name in the engine of the builder's image with a shell."""
+    return docker.load(debug_image.archive)

@@ -65,6 +65,7 @@ def build_request(
         annotations=options.annotations,
         targets=options.targets,
         platform=options.platforms[0],
+        platforms=options.platforms,
         outputs=outputs(options.output, options.registry),
         format=_format(options),
         single_snapshot=options.single_snapshot,

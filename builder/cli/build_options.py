@@ -11,7 +11,7 @@ from builder.cli.confidential import confidential
 from builder.cli.docker_config import proxy_build_args
 from builder.cli.flags import BUILD_FLAGS
 from builder.cli.go_values import boolean, integer
-from builder.cli.option_values import choice, pairs
+from builder.cli.option_values import choice, pairs, split
 from builder.cli.options import (
     BuildOptions,
     CacheOptions,
@@ -20,10 +20,10 @@ from builder.cli.options import (
     InPlaceOptions,
     OutputOptions,
 )
-from builder.cli.read_options import output_options, registry_options, state_dir
+from builder.cli.read_options import cache_place, destinations, output_options, registry_options, state_dir
 from builder.context.directory import default_context
 from builder.context.spec import ContextSpec, GitOptions
-from builder.errors import NotSupportedYet, UsageError
+from builder.errors import UsageError
 from builder.image.platform import Platform
 
 
@@ -135,14 +135,25 @@ def _epoch(build_args: Mapping[str, str], environment: Mapping[str, str]) -> int
 
 
 def _platforms(arguments: Arguments) -> tuple[Platform, ...]:
-    names = [name for name in arguments.text("platform").split(",") if name.strip()]
-    other = arguments.text("custom-platform")
+    names = split(arguments.many("platform"))
+    other = split([arguments.text("custom-platform")])
     if names and other:
         raise UsageError("--platform and --custom-platform are the same; use one of them")
-    platforms = tuple(dict.fromkeys(Platform.parse(name) for name in names or [other] if name))
+    platforms = Platform.parse_all(names or other)
     if len(platforms) > 1:
-        raise NotSupportedYet("--platform with more than one platform")
+        _check_several(arguments)
     return platforms or (Platform.host(),)
+
+
+def _check_several(arguments: Arguments) -> None:
+    """Raises UsageError for what makes no sense with more than one platform."""
+    if arguments.text("tar-path"):
+        raise UsageError(
+            "--tar-path cannot be combined with more than one --platform: a docker archive holds one image",
+            hint="use --oci-layout-path, or build the platforms one by one",
+        )
+    if arguments.switch("materialize"):
+        raise UsageError("--materialize takes one --platform: there is only one filesystem to leave in place")
 
 
 def _ignore_paths(arguments: Arguments) -> tuple[str, ...]:
@@ -151,10 +162,16 @@ def _ignore_paths(arguments: Arguments) -> tuple[str, ...]:
 
 
 def _cache(arguments: Arguments) -> CacheOptions:
+    enabled, repository = arguments.switch("cache"), arguments.text("cache-repo")
+    place = cache_place(repository, destinations(arguments)) if enabled else None
+    if enabled and place is None and not (arguments.switch("dryrun") or arguments.switch("check")):
+        raise UsageError("--cache needs --cache-repo if there is no --destination to infer it from")
     return CacheOptions(
-        enabled=arguments.switch("cache"),
-        repository=arguments.text("cache-repo"),
-        directory=Path(arguments.text("cache-dir")),
+        enabled=enabled,
+        repository=repository,
+        place=place,
+        directory=Path(os.path.abspath(arguments.text("cache-dir") or "/cache")),
+        directory_given=bool(arguments.text("cache-dir")) and "cache-dir" in arguments.given,
         ttl=arguments.number("cache-ttl"),
         copy_layers=arguments.switch("cache-copy-layers"),
         run_layers=arguments.switch("cache-run-layers"),

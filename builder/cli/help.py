@@ -24,6 +24,9 @@ COMMANDS = {
 _USAGE = {
     "build": "builder [build] [--context SOURCE] --destination IMAGE [flags]",
     "push": "builder push PATH --destination IMAGE [flags]",
+    "warm": "builder warm --image IMAGE [--cache-dir DIR] [flags]",
+    "prune": "builder prune [--all] [--keep-storage SIZE] [--filter until=AGE] [flags]",
+    "du": "builder du [flags]",
 }
 
 

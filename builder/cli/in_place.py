@@ -160,6 +160,7 @@ def _own_paths(options: BuildOptions) -> Iterator[str | Path]:
         output.digest_file,
         output.image_name_with_digest_file,
         output.image_name_tag_with_digest_file,
+        output.metadata_file,
     ):
         if file is not None:
             yield file

@@ -44,9 +44,14 @@ def in_place_parts(
 
     container = Container(protected, place, warn, before, context)
     stack.callback(container.restore, keep=options.in_place.materialize and not options.in_place.cleanup)
-    mounts = EmulatedMounts((options.state_dir,), scratch, protected.covers)
+    mounts = EmulatedMounts(_own(options), scratch, protected.covers)
     hidden = HiddenFiles((config_directory(session.environment) / "config.json",), place / "hidden", warn)
     isolation = InPlaceIsolation(helper, mounts, hidden)
     stack.callback(isolation.close)
     session.signals.on_stop(isolation.cancel_all)
     return container, isolation
+
+
+def _own(options: BuildOptions) -> tuple[Path, ...]:
+    """Where cache mounts may be, which are lent to a command and not copied."""
+    return (options.state_dir, options.cache.directory) if options.cache.directory_given else (options.state_dir,)

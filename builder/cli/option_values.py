@@ -41,6 +41,11 @@ def lists(flag: str, values: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return result
 
 
+def split(values: Iterable[str]) -> list[str]:
+    """The parts of values with commas, without blanks around them; empty ones are left out."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
 def path(value: str) -> Path | None:
     """An absolute path, None for ""; the working directory may change later."""
     return Path(os.path.abspath(value)) if value else None

@@ -59,6 +59,7 @@ class OutputOptions:
     digest_file: Path | None = None
     image_name_with_digest_file: Path | None = None
     image_name_tag_with_digest_file: Path | None = None
+    metadata_file: Path | None = None
     family: Family | None = None
     compression: Literal["gzip", "zstd"] = "gzip"
     compression_level: int = -1
@@ -84,11 +85,22 @@ class RegistryOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """`ttl` in nanoseconds. Nothing has an effect unless `enabled`."""
+    """The caches that are shared with other machines, and what CI carries. The local cache has no flags.
+
+    Attributes:
+        enabled: ``--cache``: layers are looked up and stored in `place`.
+        repository: as it was given.
+        place: the repository of the cached layers, or the directory that is one; None if none was named, and there is
+            no destination to infer it from.
+        directory: of base images; `directory_given` if a flag says so, and then of cache mounts, too.
+        ttl: nanoseconds.
+    """
 
     enabled: bool = False
     repository: str = ""
+    place: Reference | Path | None = None
     directory: Path = Path("/cache")
+    directory_given: bool = False
     ttl: int = 336 * 3600 * 10**9
     copy_layers: bool = False
     run_layers: bool = True

@@ -17,6 +17,7 @@ def outputs(output: OutputOptions, registry: RegistryOptions) -> Outputs:
         digest_file=output.digest_file,
         image_name_with_digest_file=output.image_name_with_digest_file,
         image_name_tag_with_digest_file=output.image_name_tag_with_digest_file,
+        metadata_file=output.metadata_file,
         check_permission=registry.check_permission,
     )
 

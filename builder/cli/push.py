@@ -29,6 +29,7 @@ def push(session: Session) -> int:
     image = read_image(options.path)
     wanted = outputs(options.output, options.registry)
     client = registries(options.registry, session)
+    session.signals.on_stop(client.interrupt)
     try:
         with Pusher(client, session.progress) as pusher:
             if wanted.check_permission:

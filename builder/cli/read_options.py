@@ -21,7 +21,6 @@ from builder.registry.policy import RegistryPolicy
 
 _VERBOSITIES: tuple[Verbosity, ...] = ("panic", "fatal", "error", "warn", "info", "debug", "trace")
 _FORMATS: tuple[LogFormat, ...] = ("text", "color", "json")
-_HELPERS = ("env", "google", "ecr", "acr", "gitlab")
 
 
 def message_options(arguments: Arguments) -> MessageOptions:
@@ -60,6 +59,26 @@ def _destination(text: str) -> Reference:
     return reference
 
 
+def cache_place(repository: str, destinations: tuple[Reference, ...]) -> Reference | Path | None:
+    """What ``--cache-repo`` names: a repository, or the directory of ``oci:PATH``; else ``<destination>/cache``.
+
+    None if there is nothing to infer it from. Raises InvalidReference, UsageError.
+    """
+    if repository.startswith("oci:"):
+        path = repository.removeprefix("oci:")
+        if not path:
+            raise UsageError("--cache-repo=oci: needs the path of a directory behind it")
+        return Path(os.path.abspath(path))
+    if not repository and not destinations:
+        return None
+    if not repository:
+        return Reference.parse(f"{destinations[0].name}/cache")
+    found = Reference.parse(repository)
+    if found.digest or found.tag != "latest" or repository.endswith(":latest"):
+        raise UsageError(f"--cache-repo {repository}: a repository is wanted, without tag and digest")
+    return found
+
+
 def output_options(arguments: Arguments, *, epoch: int | None = None) -> OutputOptions:
     """``push`` has the flags about destinations and digests alone; the others stay at their defaults."""
     family, compression, level = _image_format(arguments)
@@ -71,6 +90,7 @@ def output_options(arguments: Arguments, *, epoch: int | None = None) -> OutputO
         digest_file=_path(arguments, "digest-file"),
         image_name_with_digest_file=_path(arguments, "image-name-with-digest-file"),
         image_name_tag_with_digest_file=_path(arguments, "image-name-tag-with-digest-file"),
+        metadata_file=_path(arguments, "metadata-file"),
         family=family,
         compression=compression,
         compression_level=level,
@@ -160,7 +180,9 @@ def _helpers(arguments: Arguments) -> tuple[str, ...] | None:
     if "credential-helpers" not in arguments.given:
         return None
     names = [name.strip() for text in arguments.many("credential-helpers") for name in text.split(",")]
-    return tuple(choice("credential-helpers", name, _HELPERS) for name in dict.fromkeys(names) if name)
+    from builder.registry.credential_helpers.keychain import NAMES
+
+    return tuple(choice("credential-helpers", name, NAMES) for name in dict.fromkeys(names) if name)
 
 
 def _count(arguments: Arguments, flag: str) -> int:

@@ -9,8 +9,10 @@ from builder.cli.redaction import Redactor
 from builder.cli.session import Session
 from builder.image.reference import Reference
 from builder.registry.client import Registries
+from builder.registry.credential_helpers.keychain import helper_keychain
 from builder.registry.credentials import Credentials
-from builder.registry.keychain import DockerKeychain, Keychain
+from builder.registry.keychain import DockerKeychain, Keychain, Keychains, Source
+from builder.registry.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +33,11 @@ class RedactedKeychain:
 
 
 def registries(options: RegistryOptions, session: Session) -> Registries:
-    keychain = RedactedKeychain(DockerKeychain(session.environment), session.redactor)
-    return Registries(options.policy, keychain, session.progress, session.environment)
+    """The registries, with credentials from Docker's files and then from the helpers."""
+    network = Network(options.policy, session.environment, session.progress)
+    session.redactor.add_found(network.proxies.secrets)
+    sources: list[Source] = [DockerKeychain(session.environment)]
+    if options.credential_helpers != ():
+        sources.append(helper_keychain(options.credential_helpers, session.environment, network, session.progress))
+    keychain = RedactedKeychain(Keychains(*sources), session.redactor)
+    return Registries(options.policy, keychain, session.progress, session.environment, network)

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from builder.cache.base_images import with_base_images
+from builder.cli.caches import cache_mounts
 from builder.cli.in_place import Chosen, Surroundings
 from builder.cli.options import BuildOptions
 from builder.cli.registries import registries
@@ -18,15 +21,18 @@ from builder.isolation.base import Isolation
 from builder.isolation.namespace import Prepared
 from builder.linux.capabilities import Capability, effective
 from builder.rootfs.directory import Ownership
-from builder.rootfs.in_place.container import Container
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blobs import BlobStore
+
+if TYPE_CHECKING:
+    from builder.rootfs.in_place.container import Container
 
 
 @contextmanager
 def services(options: BuildOptions, session: Session, chosen: Chosen, around: Surroundings) -> Iterator[Services]:
     """The parts of one build; what it leaves running or on disk is ended and removed. Raises StorageError."""
     state, prepared = options.state_dir, chosen.prepared
+    mounts = cache_mounts(options, session)
     ownership = ownership_of(prepared)
     container: Container | None = None
     isolation: Isolation | None = prepared.isolation
@@ -45,13 +51,15 @@ def services(options: BuildOptions, session: Session, chosen: Chosen, around: Su
         workers = stack.enter_context(worker_threads(max(4, os.cpu_count() or 1)))
         client = registries(options.registry, session)
         stack.callback(client.stop)
+        session.signals.on_stop(client.interrupt)
         yield Services(
             registries=client,
+            images=with_base_images(options.cache.directory, client),
             progress=session.progress,
             blobs=BlobStore(state),
             layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership), scratch),
             scratch=scratch,
-            cache_mounts=state / "mounts",
+            cache_mounts=mounts,
             isolation=isolation,
             refusal=prepared.reason,
             ownership=ownership,

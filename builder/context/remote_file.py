@@ -9,16 +9,20 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from builder.context.http import reason
+from builder.context.http import Unreachable, get, reached, refusal_hint, status_text
 from builder.context.spec import without_password
 from builder.digest import Digest
 from builder.errors import ContextError, DigestMismatch
+from builder.registry.network import Network
 from builder.storage.failure import explained
 
-_TIMEOUT = (15, 60)
+if TYPE_CHECKING:
+    from builder.registry.exchange import Response
+
+_CHUNK = 1 << 20
 _ATTEMPTS = 3
 _UNNAMED = "__unnamed__"
 
@@ -40,7 +44,7 @@ class RemoteFile:
     mtime: int
 
 
-def fetch(url: str, directory: Path, checksum: Digest | None = None) -> RemoteFile:
+def fetch(url: str, directory: Path, network: Network, checksum: Digest | None = None) -> RemoteFile:
     """Download `url` into a new file in `directory`; connections that break are tried again.
 
     Raises:
@@ -49,52 +53,47 @@ def fetch(url: str, directory: Path, checksum: Digest | None = None) -> RemoteFi
     """
     for attempt in range(_ATTEMPTS):
         try:
-            return _fetch(url, directory, checksum)
-        except _Broken as error:
-            if attempt == _ATTEMPTS - 1:
-                raise ContextError(f"cannot fetch {without_password(url)}: {error}") from None
+            return _fetch(url, directory, network, checksum)
+        except Unreachable as error:
+            if attempt == _ATTEMPTS - 1 or not error.transient:
+                raise ContextError(f"cannot fetch {without_password(url)}: {error.message}", hint=error.hint) from None
             time.sleep(0.5 * 2**attempt)
     raise AssertionError
 
 
-class _Broken(Exception):
-    """A fault that another attempt may not have."""
-
-
-def _fetch(url: str, directory: Path, checksum: Digest | None) -> RemoteFile:
-    import requests
-
+def _fetch(url: str, directory: Path, network: Network, checksum: Digest | None) -> RemoteFile:
     shown = without_password(url)
-    try:
-        # The bytes are wanted as they are: Accept-Encoding would have a server compress what is then not undone.
-        with requests.get(url, stream=True, timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"}) as response:
-            if response.status_code >= 500:
-                raise _Broken(f"{shown} answered {response.status_code} {response.reason}")
-            if response.status_code != 200:
-                raise ContextError(f"{shown} answered {response.status_code} {response.reason}")
-            path = directory / secrets.token_hex(12)
-            size = _save(response, path, checksum, shown)
-            mtime = _last_modified(response.headers.get("Last-Modified"))
-            return RemoteFile(path=path, name=_name(url), size=size, mtime=mtime)
-    except requests.RequestException as error:
-        raise _Broken(reason(error)) from None
+    with get(url, network) as response:
+        if response.status >= 500:
+            raise Unreachable(f"{shown} answered {status_text(response)}", hint=None, transient=True)
+        if response.status != 200:
+            raise ContextError(f"{shown} answered {status_text(response)}", hint=refusal_hint(response, network))
+        path = directory / secrets.token_hex(12)
+        size = _save(response, path, checksum, shown)
+        mtime = _last_modified(response.headers.get("last-modified"))
+        return RemoteFile(path=path, name=_name(url), size=size, mtime=mtime)
 
 
-def _save(response: Any, path: Path, checksum: Digest | None, shown: str) -> int:
+def _save(response: Response, path: Path, checksum: Digest | None, shown: str) -> int:
     digest = hashlib.new(checksum.algorithm) if checksum else None
     size = 0
-    expected = response.headers.get("Content-Length")
+    expected = response.headers.get("content-length", "")
     with explained("write", path), open(path, "xb") as file:
-        while chunk := response.raw.read(1 << 20):
+        while chunk := _read(response):
             size += len(chunk)
             if digest:
                 digest.update(chunk)
             file.write(chunk)
-    if expected is not None and expected.isdigit() and int(expected) != size:
-        raise _Broken(f"{size} of {expected} bytes came")
+    if expected.isdigit() and int(expected) != size:
+        raise Unreachable(f"{size} of {expected} bytes came", hint=None, transient=True)
     if digest and checksum and digest.hexdigest() != checksum.hex:
         raise DigestMismatch(f"{shown} is {checksum.algorithm}:{digest.hexdigest()}, not {checksum}")
     return size
+
+
+def _read(response: Response) -> bytes:
+    with reached():
+        return response.read(_CHUNK)
 
 
 def _name(url: str) -> str:

@@ -8,7 +8,8 @@ stages of one name, FROM takes the nearest above and the others take the last.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from builder.dockerfile.errors import DockerfileError, nearest
@@ -91,6 +92,33 @@ class StageGraph:
     def with_triggers(self, index: int, triggers: Sequence[Instruction]) -> StageGraph:
         """The graph with the triggers of the image that stage `index` is based on. Raises DockerfileError."""
         return StageGraph(self._dockerfile, self._lookup, {**self._added, index: tuple(triggers)})
+
+    def with_parts(self, cuts: Mapping[int, int]) -> StageGraph:
+        """The graph with stages cut in two.
+
+        The first ``cuts[index]`` instructions of stage `index` become a stage of their own, on the same base; its index
+        is `index` plus the number of stages. The rest keeps the index, and has that stage as its base.
+        """
+        graph, count = copy(self), len(self.nodes)
+        first = [self._part(node, cuts.get(node.stage.index), None) for node in self.nodes]
+        rest = [
+            self._part(node, None, cuts[index], StageBase(count + index)) if index in cuts else node
+            for index, node in enumerate(self.nodes)
+        ]
+        graph.nodes = (*rest, *first)
+        return graph
+
+    def _part(self, node: StageNode, end: int | None, start: int | None, base: Base | None = None) -> StageNode:
+        base, instructions = base or node.base, node.instructions[start:end]
+        used = [self.source(name) for _, name in used_sources(instructions)]
+        bases = [base] if isinstance(base, StageBase) else []
+        return StageNode(
+            stage=replace(node.stage, instructions=()),
+            base=base,
+            triggers=instructions,
+            dependencies=frozenset(each.index for each in (*bases, *used) if isinstance(each, StageBase)),
+            images=frozenset(each.name for each in used if isinstance(each, ImageBase)),
+        )
 
     def source(self, name: str) -> Base:
         """What ``COPY --from=name`` or ``from=name`` of a mount means. A number that is no stage gives an ImageBase."""

@@ -1,33 +1,66 @@
-"""From the finished stage to the image: config, manifest, and where its layers are."""
+"""From the finished stage to the image: config, manifest, and where its layers are; and to the index of several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from builder.engine.annotations import annotations_of
 from builder.engine.layers import Layer
 from builder.engine.request import BuildRequest
 from builder.engine.stage import Stage, rfc3339
+from builder.errors import UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor
-from builder.image.manifest import Manifest
+from builder.image.manifest import Index, Manifest
 from builder.image.media_types import Family, layer_family
+from builder.image.platform import Platform
 from builder.storage.blob import Blob
-from builder.storage.image import Image
+from builder.storage.image import Image, ImageIndex
 
 
-def assembled(stage: Stage, request: BuildRequest) -> Image:
-    """The image of a stage; waits for its layers. Raises what writing them raised."""
+def assembled(stage: Stage, request: BuildRequest, platform: Platform, family: Family | None = None) -> Image:
+    """The image of a stage; waits for its layers. Raises what writing them raised.
+
+    Args:
+        platform: what it was built for.
+        family: media types; None for those of the stage.
+    """
     layers = [layer.result() for layer in stage.layers]
-    family = image_family(stage, request)
+    family = family or image_family(stage, request)
     config = image_config(stage, request, layers).to_bytes()
     blobs = tuple(_in_family(layer.blob, family) for layer in layers)
     manifest = Manifest(
         family=family,
         config=Descriptor.of(family.config, config),
         layers=tuple(blob.descriptor for blob in blobs),
-        annotations=request.annotations,
+        annotations=annotations_of("manifest", request.annotations, platform),
     )
+    if len(request.platforms) < 2 and annotations_of("index", request.annotations):
+        raise UsageError("--annotation of an index needs more than one --platform")
     return Image(manifest=manifest, config=config, layers=blobs)
+
+
+def joined(stages: Sequence[Stage], request: BuildRequest, platforms: Sequence[Platform]) -> ImageIndex:
+    """The index of the images of `stages`, each for its platform: a Docker manifest list if all are Docker's.
+
+    Where only some are, those become OCI images: one family for all that the index leads to.
+    """
+    families = {image_family(stage, request) for stage in stages}
+    family = families.pop() if len(families) == 1 else Family.OCI
+    images = tuple(
+        assembled(stage, request, platform, family) for stage, platform in zip(stages, platforms, strict=True)
+    )
+    children = tuple(
+        replace(
+            image.descriptor,
+            platform=platform,
+            annotations=annotations_of("manifest-descriptor", request.annotations, platform),
+        )
+        for image, platform in zip(images, platforms, strict=True)
+    )
+    index = Index(family=family, manifests=children, annotations=annotations_of("index", request.annotations))
+    return ImageIndex(index=index, children=images)
 
 
 def image_family(stage: Stage, request: BuildRequest) -> Family:

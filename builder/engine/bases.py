@@ -81,7 +81,8 @@ class Bases:
             config = ImageConfig.from_bytes(stored.config, what)
             return self._base(what, config, stored.manifest.family, stored.layers)
         reference = Reference.parse(self.contexts.renamed(name))
-        remote = resolve_image(self._services.registries, reference, platform, self._services.blobs)
+        images = self._services.images or self._services.registries
+        remote = resolve_image(images, reference, platform, self._services.blobs)
         return self._base(str(remote.reference), remote.config, remote.manifest.family, remote.layers)
 
     def _base(self, name: str, config: ImageConfig, family: Family, blobs: tuple[Blob, ...]) -> BaseImage:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import Future
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from builder.digest import Digest
 from builder.dockerfile.ignore import IgnoreRules
 from builder.engine import checks
-from builder.engine.assemble import assembled
+from builder.engine.assemble import assembled, joined
 from builder.engine.bases import Bases
-from builder.engine.build_state import BuildState
+from builder.engine.beginning import begun
+from builder.engine.emulation import with_emulators
 from builder.engine.executor import build_stages
 from builder.engine.export import export
-from builder.engine.layers import Layer, Packer
-from builder.engine.mounts.caches import CacheMounts
 from builder.engine.named_contexts import NamedContexts
 from builder.engine.outline import outline
-from builder.engine.plan import Plan, make_plan
+from builder.engine.permission import AskedPermission
+from builder.engine.platforms import PlatformPlan, make_plans
 from builder.engine.request import BuildRequest
 from builder.engine.services import Services
-from builder.engine.steps import Steps
-from builder.registry.push import Pusher, first_repositories
-from builder.rootfs.disk_tree import DiskTree
+from builder.registry.push import Pusher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +29,15 @@ class BuildResult:
     """What came of a build.
 
     Attributes:
-        digest: of the image's manifest; None if none was built (a dry run, a check).
+        digest: of the image's manifest, of the index if there are several platforms; None if nothing was built (a dry
+            run, a check).
     """
 
     digest: Digest | None
 
 
 def build(request: BuildRequest, services: Services) -> BuildResult:
-    """Build an image and write its outputs.
+    """Build an image, or one for each platform, and write the outputs.
 
     Nothing is tagged, and no file written, unless the build has succeeded. Raises BuilderError.
     """
@@ -50,96 +47,51 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
             pusher = stack.enter_context(Pusher(services.registries, services.progress))
         contexts = NamedContexts(request.contexts, stack, services.scratch, request.environment, services.progress)
         bases = Bases(services, contexts)
-        plan = _planned(request, bases, pusher)
+        plans = _planned(request, bases, pusher)
         ignore = IgnoreRules.parse(request.ignore) if request.ignore else None
-        found = checks.findings(plan, ignore)
-        checks.report(found, plan.dockerfile, services.progress)
-        if request.check:
-            checks.conclude(found, services.progress)
+        if not _goes_on(request, services, plans, ignore):
             return BuildResult(digest=None)
-        if request.dry_run:
-            print(outline(plan, request.build_args), end="")
-            return BuildResult(digest=None)
-        state = _state(request, services, plan, bases, ignore, pusher)
+        services = with_emulators(plans, services)
+        states = begun(request, services, plans, bases, ignore, pusher)
         try:
-            stage = build_stages(state)
+            stages = build_stages(states)
             if request.materialize and services.container is not None:
-                stage.rootfs.prepare()
-            image = assembled(stage, request)
-            export(image, request.outputs, pusher)
+                stages[0].rootfs.prepare()
+            if len(stages) == 1:
+                image = assembled(stages[0], request, plans[0].plan.platform)
+                export(image, request.outputs, pusher)
+                return BuildResult(digest=image.digest)
+            index = joined(stages, request, [each.plan.platform for each in plans])
+            export(index, request.outputs, pusher)
+            return BuildResult(digest=index.digest)
         finally:
-            state.stopped.set()
-        return BuildResult(digest=image.digest)
+            states[0].stopped.set()
 
 
-def _planned(request: BuildRequest, bases: Bases, pusher: Pusher | None) -> Plan:
-    """The plan, made while the registry is asked whether the result may be pushed at all."""
+def _planned(request: BuildRequest, bases: Bases, pusher: Pusher | None) -> Sequence[PlatformPlan]:
+    """The plans, made while the registry is asked whether the result may be pushed at all."""
     if pusher is None or not request.outputs.check_permission:
-        return make_plan(request, bases)
-    asking = _Asking(pusher, request)
-    plan = make_plan(request, bases)
+        return make_plans(request, bases)
+    asking = AskedPermission(pusher, request.outputs.destinations)
+    plans = make_plans(request, bases)
     asking.join()
-    return plan
+    return plans
 
 
-class _Asking:
-    """Asks for the permission to push, in a thread of its own."""
-
-    def __init__(self, pusher: Pusher, request: BuildRequest) -> None:
-        self._pusher = pusher
-        self._repositories = list({each.name: each for each in request.outputs.destinations}.values())
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="push-permission", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            for repository in self._repositories:
-                self._pusher.check_permission(repository)
-        except BaseException as error:
-            self._error = error
-
-    def join(self) -> None:
-        """Raises RegistryError if the answer is no."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-
-def _state(
-    request: BuildRequest,
-    services: Services,
-    plan: Plan,
-    bases: Bases,
-    ignore: IgnoreRules | None,
-    pusher: Pusher | None,
-) -> BuildState:
-    stopped = threading.Event()
-    repositories = first_repositories(request.outputs.destinations) if pusher is not None else []
-
-    def finished(layer: Layer) -> None:
-        for repository in repositories:
-            assert pusher is not None
-            pusher.start(layer.blob, repository)
-
-    return BuildState(
-        request=request,
-        services=services,
-        plan=plan,
-        bases=bases,
-        packer=Packer(services, request.format, stopped),
-        stopped=stopped,
-        steps=Steps(services.progress),
-        created=_created(request),
-        context=DiskTree(str(request.context), ignore),
-        caches=CacheMounts(services.cache_mounts, services.ownership, services.layers.flavour),
-        finished=finished,
-        results={stage.index: Future() for stage in plan.stages},
-        working=threading.Semaphore(services.parallel),
-    )
-
-
-def _created(request: BuildRequest) -> int:
-    if request.format.epoch is not None:
-        return request.format.epoch
-    return 0 if request.format.reproducible else int(time.time())
+def _goes_on(
+    request: BuildRequest, services: Services, plans: Sequence[PlatformPlan], ignore: IgnoreRules | None
+) -> bool:
+    """Check the Dockerfile; False if that, or the plan, was all that was asked for. Raises ChecksFailed."""
+    wholes = [each.whole for each in plans]
+    found = checks.findings(wholes, ignore)
+    checks.report(found, wholes[0].dockerfile, services.progress)
+    if request.check:
+        checks.conclude(found, services.progress)
+        return False
+    if request.dry_run:
+        for whole in wholes:
+            if len(wholes) > 1:
+                print(f"platform {whole.platform}")
+            print(outline(whole, request.build_args), end="")
+        return False
+    return True

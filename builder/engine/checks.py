@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from builder.dockerfile.checks.finding import Finding
 from builder.dockerfile.ignore import IgnoreRules
@@ -18,13 +18,21 @@ class ChecksFailed(BuilderError):
     """Findings that stop the build (``# check=error=true``, or ``--check``)."""
 
 
-def findings(plan: Plan, ignore: IgnoreRules | None) -> list[Finding]:
-    """All findings that ``# check=skip=`` leaves, by line. Raises DockerfileError for a directive that is not valid."""
+def findings(plans: Sequence[Plan], ignore: IgnoreRules | None) -> list[Finding]:
+    """All findings that ``# check=skip=`` leaves, by line, each once; `plans` are of one Dockerfile.
+
+    Raises DockerfileError for a directive that is not valid.
+    """
+    found = dict.fromkeys(finding for plan in plans for finding in _findings(plan, ignore))
+    return sorted(found, key=lambda finding: (finding.location.line, finding.name))
+
+
+def _findings(plan: Plan, ignore: IgnoreRules | None) -> list[Finding]:
     environments = {stage.index: _environment(stage.base) for stage in plan.stages if isinstance(stage.base, BaseImage)}
     found = check(plan.dockerfile, environments=environments, ignore=ignore)
     if check_options(plan.dockerfile).wants("InvalidBaseImagePlatform"):
         found += _platforms(plan)
-    return sorted(found, key=lambda finding: (finding.location.line, finding.name))
+    return found
 
 
 def report(found: list[Finding], dockerfile: Dockerfile, progress: Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from builder.dockerfile.stages import StageBase
@@ -17,14 +18,17 @@ from builder.errors import Interrupted
 _SECONDS_TO_STOP = 2.0
 
 
-def build_stages(state: BuildState) -> Stage:
-    """Build all stages of the plan and return the exported one; its layers may still be on their way.
+def build_stages(states: Sequence[BuildState]) -> list[Stage]:
+    """Build all stages of the plans, one for each platform, and return those that are exported.
+
+    Their layers may still be on their way. What plans share is built by the first that has it.
 
     Raises what the first stage that failed raised; the others are stopped, commands and all. An exception that a
     signal handler raises in the waiting thread stops them too.
     """
-    prefetch(state.plan, unpack=state.services.overlay or state.services.container is not None)
-    execution = _Execution(state)
+    for state in states:
+        prefetch(state.plan, unpack=state.services.overlay or state.services.container is not None)
+    execution = _Execution(states)
     try:
         return execution.run()
     except BaseException:
@@ -33,36 +37,39 @@ def build_stages(state: BuildState) -> Stage:
 
 
 class _Execution:
-    def __init__(self, state: BuildState) -> None:
-        self._state = state
+    def __init__(self, states: Sequence[BuildState]) -> None:
+        self._states, self._services, self._stopped = states, states[0].services, states[0].stopped
+        self._tasks = [
+            (state, stage) for state in states for stage in state.plan.stages if stage.index not in state.plan.borrowed
+        ]
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
         # Daemons: a thread that hangs in a system call must not keep an interrupted build alive.
-        if state.services.container is not None:
+        if self._services.container is not None:
             self._threads = [threading.Thread(target=self._run_in_turn, name="stages", daemon=True)]
             return
         self._threads = [
-            threading.Thread(target=self._run, args=(stage,), name=f"stage-{stage.index}", daemon=True)
-            for stage in state.plan.stages
+            threading.Thread(target=self._run, args=task, name=f"stage-{task[1].index}", daemon=True)
+            for task in self._tasks
         ]
 
-    def run(self) -> Stage:
+    def run(self) -> list[Stage]:
         for thread in self._threads:
             thread.start()
-        for result in self._state.results.values():
+        for result in [result for state in self._states for result in state.results.values()]:
             try:
                 result.result()
             except Interrupted:
                 raise
             except Exception as error:
                 raise self._failure or error from None
-        return self._state.results[self._state.plan.target].result()
+        return [state.results[state.plan.target].result() for state in self._states]
 
     def stop(self) -> None:
         """End what is running, and wait for it, though not long: a thread may hang on a network."""
-        self._state.stopped.set()
-        if self._state.services.isolation is not None:
-            self._state.services.isolation.cancel_all()
+        self._stopped.set()
+        if self._services.isolation is not None:
+            self._services.isolation.cancel_all()
         deadline = time.monotonic() + _SECONDS_TO_STOP
         for thread in self._threads:
             if thread.ident is not None:
@@ -70,24 +77,24 @@ class _Execution:
 
     def _run_in_turn(self) -> None:
         """Run the stages one after another: each replaces the files of the one before, whose layers must be written."""
-        for planned in self._state.plan.stages:
-            self._run(planned)
+        for state, planned in self._tasks:
+            self._run(state, planned)
 
-    def _run(self, planned: PlannedStage) -> None:
-        result: Future[Stage] = self._state.results[planned.index]
+    def _run(self, state: BuildState, planned: PlannedStage) -> None:
+        result: Future[Stage] = state.results[planned.index]
         try:
             below = None
             if isinstance(planned.base, StageBase):
-                below = self._state.results[planned.base.index].result()
-            stage = StageBuilder(self._state, planned, below).build()
-            if self._state.services.container is not None and planned.index != self._state.plan.target:
+                below = state.results[planned.base.index].result()
+            stage = StageBuilder(state, planned, below).build()
+            if self._services.container is not None and (state, planned) != self._tasks[-1]:
                 for layer in stage.layers:
                     layer.result()
             result.set_result(stage)
         except BaseException as error:
             with self._lock:
                 self._failure = self._failure or error
-            self._state.stopped.set()
-            if self._state.services.isolation is not None:
-                self._state.services.isolation.cancel_all()
+            self._stopped.set()
+            if self._services.isolation is not None:
+                self._services.isolation.cancel_all()
             result.set_exception(error)

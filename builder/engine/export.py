@@ -1,4 +1,4 @@
-"""Where the image goes: registries, a docker archive, an OCI layout, and files that hold its digest."""
+"""Where the image goes: registries, a docker archive, an OCI layout, and files that tell of it."""
 
 from __future__ import annotations
 
@@ -6,46 +6,58 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.digest import Digest
+from builder.engine.metadata import metadata
 from builder.engine.request import Outputs
+from builder.errors import UsageError
 from builder.image.reference import Reference
+from builder.registry.index_push import IndexPush, push_index
 from builder.registry.push import Pusher
 from builder.storage.atomic import replacing
 from builder.storage.docker_archive import write_docker_archive
 from builder.storage.failure import explained
-from builder.storage.image import Image
+from builder.storage.image import Image, ImageIndex
 from builder.storage.oci_layout import write_oci_layout
 
 
-def export(image: Image, outputs: Outputs, pusher: Pusher | None) -> None:
+def export(result: Image | ImageIndex, outputs: Outputs, pusher: Pusher | None) -> None:
     """Write every output: files first, since they can fail for reasons that no retry mends, then the push.
 
-    Raises StorageError, RegistryError. What says the digest is written last, when all of it is true.
+    Raises StorageError, RegistryError; UsageError for an index in a docker archive. What says the digest is written
+    last, when all of it is true.
     """
     if outputs.tar_path is not None:
-        write_docker_archive(outputs.tar_path, image, outputs.destinations)
+        if isinstance(result, ImageIndex):
+            raise UsageError("a docker archive cannot hold images of several platforms", hint="use --oci-layout-path")
+        write_docker_archive(outputs.tar_path, result, outputs.destinations)
     if outputs.oci_layout_path is not None:
-        write_oci_layout(outputs.oci_layout_path, image, outputs.destinations)
+        write_oci_layout(outputs.oci_layout_path, result, outputs.destinations)
     if pusher is not None:
-        pusher.finish(image, outputs.destinations)
-    write_digests(outputs, image.digest)
+        if isinstance(result, ImageIndex):
+            push_index(pusher, pusher.registries, IndexPush.of(result), outputs.destinations)
+        else:
+            pusher.finish(result, outputs.destinations)
+    write_digests(outputs, result.digest)
+    if outputs.metadata_file is not None:
+        _write(outputs.metadata_file, metadata(result, outputs.destinations))
 
 
 def write_digests(outputs: Outputs, digest: Digest) -> None:
     """Write the files that tell the digest. Raises StorageError."""
     if outputs.digest_file is not None:
-        _write(outputs.digest_file, str(digest))
+        _write(outputs.digest_file, str(digest).encode())
     if outputs.image_name_with_digest_file is not None:
         _write(outputs.image_name_with_digest_file, _lines(outputs.destinations, digest, with_tag=False))
     if outputs.image_name_tag_with_digest_file is not None:
         _write(outputs.image_name_tag_with_digest_file, _lines(outputs.destinations, digest, with_tag=True))
 
 
-def _lines(destinations: Sequence[Reference], digest: Digest, *, with_tag: bool) -> str:
-    return "".join(f"{each.name}{f':{each.tag}' if with_tag and each.tag else ''}@{digest}\n" for each in destinations)
+def _lines(destinations: Sequence[Reference], digest: Digest, *, with_tag: bool) -> bytes:
+    lines = [f"{each.name}{f':{each.tag}' if with_tag and each.tag else ''}@{digest}\n" for each in destinations]
+    return "".join(lines).encode()
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     with explained("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as stream:
-        stream.write(text.encode())
+        stream.write(data)

@@ -10,10 +10,10 @@ from builder.engine.services import Services
 from builder.engine.stage import Stage
 from builder.rootfs.base import RootFs
 from builder.rootfs.image_files import ImageFiles
-from builder.rootfs.in_place.rootfs import InPlaceRootFs
 from builder.rootfs.overlay import OverlayRootFs
 from builder.rootfs.tree import FileTree
 from builder.rootfs.walk import WalkRootFs
+from builder.storage.blob import Blob
 from builder.storage.failure import explained
 
 
@@ -25,6 +25,12 @@ class OnNothing:
 
     def tree(self) -> FileTree:
         return FileTree()
+
+    def start(self, *, unpack: bool) -> None:
+        return
+
+    def blobs(self) -> tuple[Blob, ...]:
+        return ()
 
     def rootfs(self) -> RootFs:
         if self.services.overlay:
@@ -41,6 +47,12 @@ class OnImage:
 
     def tree(self) -> FileTree:
         return self.files.tree()
+
+    def start(self, *, unpack: bool) -> None:
+        self.files.start(unpack=unpack)
+
+    def blobs(self) -> tuple[Blob, ...]:
+        return self.files.layers
 
     def rootfs(self) -> RootFs:
         if self.services.overlay:
@@ -62,6 +74,12 @@ class OnStage:
     def tree(self) -> FileTree:
         return self.stage.fork_tree()
 
+    def start(self, *, unpack: bool) -> None:
+        self.stage.start(unpack=unpack)
+
+    def blobs(self) -> tuple[Blob, ...] | None:
+        return self.stage.blobs()
+
     def rootfs(self) -> RootFs:
         return self.stage.fork_rootfs(last=self.last)
 
@@ -70,6 +88,8 @@ def _walked(services: Services, tree: FileTree, image: ImageFiles | None = None)
     """Files whose changes are found by walking: those of the container that the builder is in, or a directory."""
     scratch = _new_directory(services)
     if services.container is not None:
+        from builder.rootfs.in_place.rootfs import InPlaceRootFs
+
         return InPlaceRootFs(services.container, scratch, tree, services.ownership, image)
     return WalkRootFs(scratch, tree, services.ownership)
 

@@ -32,6 +32,8 @@ class PlannedStage:
         from_: its FROM, expanded.
         instructions: all that it does, triggers of its base first.
         runs: it has a RUN.
+        before, after: steps of the same stage that are not in `instructions`, because it is built in two parts.
+        continues: it is the second part of a stage, and `base` the first.
     """
 
     index: int
@@ -41,6 +43,9 @@ class PlannedStage:
     from_: From
     instructions: tuple[Instruction, ...]
     runs: bool
+    before: int = 0
+    after: int = 0
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,9 @@ class Plan:
         stages: each behind those that it needs.
         target: index of the stage that is exported.
         global_args: values of the ARGs before the first FROM and of the platform's.
+        platform: what is built for.
+        shared: indexes of stages that are built for other platforms as well, once for all of them.
+        borrowed: those among them that are not built by this plan but by an earlier one.
     """
 
     dockerfile: Dockerfile
@@ -58,14 +66,20 @@ class Plan:
     stages: tuple[PlannedStage, ...]
     target: int
     global_args: dict[str, str]
+    platform: Platform
+    shared: frozenset[int] = frozenset()
+    borrowed: frozenset[int] = frozenset()
 
 
-def make_plan(request: BuildRequest, bases: Bases) -> Plan:
+def make_plan(request: BuildRequest, bases: Bases, parsed: Dockerfile | None = None) -> Plan:
     """Parse the Dockerfile, resolve the images that needed stages are FROM, and put their triggers in.
+
+    Args:
+        parsed: the Dockerfile, if it has been parsed before.
 
     Raises DockerfileError, UsageError, RegistryError, ManifestError.
     """
-    dockerfile = bases.contexts.over_stages(parse(request.dockerfile, request.dockerfile_path))
+    dockerfile = parsed or parsed_dockerfile(request, bases)
     last = request.targets[0] if request.targets else dockerfile.stages[-1].name or ""
     values = global_arguments(dockerfile, request.build_args, request.platform, Platform.host(), last)
     graph = StageGraph(dockerfile, values.get)
@@ -79,7 +93,19 @@ def make_plan(request: BuildRequest, bases: Bases) -> Plan:
             if isinstance(instruction, Run):
                 check(instruction)
     target = graph.target(request.targets[0]).index if request.targets else len(graph.nodes) - 1
-    return Plan(dockerfile=dockerfile, graph=graph, stages=stages, target=target, global_args=values)
+    return Plan(
+        dockerfile=dockerfile,
+        graph=graph,
+        stages=stages,
+        target=target,
+        global_args=values,
+        platform=request.platform,
+    )
+
+
+def parsed_dockerfile(request: BuildRequest, bases: Bases) -> Dockerfile:
+    """The Dockerfile, with named contexts in the place of stages of their names. Raises DockerfileError."""
+    return bases.contexts.over_stages(parse(request.dockerfile, request.dockerfile_path))
 
 
 class _Planner:

@@ -43,6 +43,7 @@ def is_last_user(plan: Plan, stage: PlannedStage) -> bool:
     used = (plan.graph.source(name) for _, name in used_sources(stage.instructions))
     return (
         index != plan.target
+        and index not in plan.shared
         and not any(index in plan.graph.nodes[each.index].dependencies for each in later)
         and not any(isinstance(source, StageBase) and source.index == index for source in used)
     )

@@ -19,9 +19,10 @@ class Outputs:
 
     Attributes:
         destinations: pushed to, in this order, when `push`; named in the archive and layout in any case.
-        digest_file: gets the manifest's digest.
+        digest_file: gets the manifest's digest, or the index's.
         image_name_with_digest_file: gets a line ``name@digest`` for each destination.
         image_name_tag_with_digest_file: gets a line ``name:tag@digest`` for each destination.
+        metadata_file: gets BuildKit's JSON of the result.
     """
 
     destinations: tuple[Reference, ...] = ()
@@ -31,6 +32,7 @@ class Outputs:
     digest_file: Path | None = None
     image_name_with_digest_file: Path | None = None
     image_name_tag_with_digest_file: Path | None = None
+    metadata_file: Path | None = None
     check_permission: bool = True
 
 
@@ -63,6 +65,8 @@ class BuildRequest:
         build_args: ``--build-arg``, values from the environment and proxies filled in.
         contexts: ``--build-context``: sources by name.
         targets: stages to build; the first is what is exported. Empty: the last stage.
+        platform: what is built for; if there are several `platforms`, the first.
+        platforms: more than one makes an index of an image for each.
         materialize: write the image's files to the container's root, if the build is in place.
         dry_run: only print the plan.
         check: only check the Dockerfile.
@@ -80,6 +84,7 @@ class BuildRequest:
     contexts: Mapping[str, str] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     platform: Platform
+    platforms: tuple[Platform, ...] = ()
     outputs: Outputs = field(default_factory=Outputs)
     format: ImageFormat = field(default_factory=ImageFormat)
     single_snapshot: bool = False

@@ -29,6 +29,10 @@ class Scope:
         self._values = base._values | base._env
         self._declared = list(base._declared)
 
+    def carry_on(self, earlier: Scope) -> None:
+        """Take over everything as it is, of the first part of the same stage."""
+        self._env, self._values, self._declared = dict(earlier._env), dict(earlier._values), list(earlier._declared)
+
     def get(self, name: str) -> str | None:
         """The value of a variable, None if it is not set."""
         return self._values.get(name)
@@ -53,6 +57,12 @@ class Scope:
     def environment(self) -> dict[str, str]:
         """What a RUN gets; proxies given from outside go before what the Dockerfile says."""
         return self._values | proxy_environment(self._build_args)
+
+    def declared(self) -> list[tuple[str, str, str]]:
+        """What the Dockerfile has set, sorted: ``ENV`` or ``ARG``, name, value. Proxies from outside are not in it."""
+        return sorted(
+            ("ENV" if self._env.get(name) == value else "ARG", name, value) for name, value in self._values.items()
+        )
 
     def run_prefix(self) -> list[str]:
         """The words ``|2 A=1 B=2`` that a RUN's history begins with; none without ARGs."""

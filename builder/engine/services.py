@@ -6,22 +6,27 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.errors import IsolationError, StorageError
 from builder.isolation.base import Isolation
+from builder.isolation.command import Bind
 from builder.progress import Progress
 from builder.registry.client import Registries
+from builder.registry.pull import Images
 from builder.rootfs.directory import Ownership
-from builder.rootfs.in_place.container import Container
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blobs import BlobStore
 from builder.storage.failure import explained
 from builder.storage.locks import shared, try_exclusive
+
+if TYPE_CHECKING:
+    from builder.rootfs.in_place.container import Container
 
 _SECONDS_TO_END = 1.0
 
@@ -40,6 +45,8 @@ class Services:
         advice: what to tell after a command that failed, if its surroundings are less than it may expect.
         workers: threads for layers that are read or written in the background.
         parallel: how many instructions may be at work at once.
+        images: where base images come from, if that is not just `registries`.
+        emulators: by architecture (Go's name), what must be visible where programs for it are run.
     """
 
     registries: Registries
@@ -56,6 +63,8 @@ class Services:
     container: Container | None = None
     advice: str | None = None
     parallel: int = 2
+    images: Images | None = None
+    emulators: Mapping[str, Bind] = field(default_factory=dict)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from builder.engine.caching.chain import Chain
 from builder.engine.layers import Layer
 from builder.engine.scope import Scope
 from builder.image.config import DEFAULT_PATH, ContainerConfig, History, ImageConfig
@@ -15,8 +16,8 @@ from builder.image.media_types import Family
 from builder.image.platform import Platform
 from builder.layer.changes import Changes
 from builder.rootfs.base import RootFs
-from builder.rootfs.in_place.rootfs import InPlaceRootFs
 from builder.rootfs.tree import FileTree, with_parents
+from builder.storage.blob import Blob
 
 COMMENT = "buildkit.dockerfile.v0"
 
@@ -27,6 +28,14 @@ class Base(Protocol):
     def tree(self) -> FileTree: ...
 
     def rootfs(self) -> RootFs: ...
+
+    def start(self, *, unpack: bool) -> None:
+        """Begin to read in the background what `tree`, or with `unpack` also `rootfs`, will need."""
+        ...
+
+    def blobs(self) -> tuple[Blob, ...] | None:
+        """The layers that make up the files; None where they are more than layers."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +48,7 @@ class Stage:
         layers: those of the base, and one for each instruction that makes one, complete or still being written.
         cmd_is_own: a CMD was set in this stage, so that ENTRYPOINT does not clear it.
         created: of the image and its history, seconds since the epoch.
+        chain: where it has got to for the caches; None without any.
     """
 
     name: str
@@ -52,6 +62,7 @@ class Stage:
     history: list[History] = field(default_factory=list)
     layers: list[Future[Layer]] = field(default_factory=list)
     cmd_is_own: bool = False
+    chain: Chain | None = None
     _tree: FileTree | None = None
     _rootfs: RootFs | None = None
     _unplaced: list[Changes] = field(default_factory=list)
@@ -80,12 +91,23 @@ class Stage:
                 self._unplaced = []
             return self._rootfs
 
+    def start(self, *, unpack: bool) -> None:
+        """Begin to read in the background what `tree`, or with `unpack` also `rootfs`, will need."""
+        with self._lock:
+            if self._rootfs is None and (unpack or self._tree is None):
+                self.base.start(unpack=unpack)
+
+    def blobs(self) -> tuple[Blob, ...] | None:
+        """The layers that make up the files, as long as nothing has been made of them or changed."""
+        with self._lock:
+            if self._tree or self._rootfs or self._linked or self._unplaced:
+                return None
+            return self.base.blobs()
+
     def fork_rootfs(self, *, last: bool = False) -> RootFs:
         """The files on disk for a stage FROM this one; `last` if nobody else needs them from now on."""
         with self._lock:
-            if last and isinstance(self.rootfs, InPlaceRootFs):
-                return self.rootfs.hand_over(self.tree)
-            return self.rootfs.fork(self.tree)
+            return self.rootfs.fork(self.tree, last=last)
 
     def fork_tree(self) -> FileTree:
         """The files for a stage FROM this one, or that copies from it."""
@@ -119,9 +141,9 @@ class Stage:
         self.config = replace(self.config, **fields)  # type: ignore[arg-type]
         self.note(created_by, empty_layer=True)
 
-    def note(self, created_by: str, *, empty_layer: bool) -> None:
-        """Add to the history."""
-        created = rfc3339(self.created)
+    def note(self, created_by: str, *, empty_layer: bool, seconds: int | None = None) -> None:
+        """Add to the history; `seconds` is when the layer was built, if that was not now."""
+        created = rfc3339(self.created if seconds is None else seconds)
         self.history.append(History(created=created, created_by=created_by, comment=COMMENT, empty_layer=empty_layer))
 
     def close(self) -> None:

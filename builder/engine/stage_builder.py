@@ -57,7 +57,11 @@ class StageBuilder:
         self._state, self._planned = state, planned
         self._stage = _begin(state, planned, below)
         self._steps: StageSteps = state.steps.of_stage(
-            planned.name, planned.instructions, image=isinstance(planned.base, BaseImage)
+            planned.name,
+            planned.instructions,
+            image=isinstance(planned.base, BaseImage),
+            before=planned.before,
+            after=planned.after,
         )
         self._exported = planned.index in exported_line(state.plan)
         self._before = FileTree()
@@ -167,6 +171,8 @@ class StageBuilder:
 def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Stage:
     """The state that a stage begins with: that of its base."""
     scope = Scope(state.request.build_args, state.plan.global_args)
+    if below is not None and planned.continues:
+        return _second_part(state, planned, below, scope)
     if below is not None:
         scope.inherit(below.scope)
         stage = Stage(
@@ -201,6 +207,24 @@ def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Sta
     if state.request.format.family is not None:
         stage.family = state.request.format.family
     return stage
+
+
+def _second_part(state: BuildState, planned: PlannedStage, first: Stage, scope: Scope) -> Stage:
+    """A stage that goes on as if it had never been cut in two."""
+    scope.carry_on(first.scope)
+    return Stage(
+        name=planned.name,
+        platform=first.platform,
+        family=first.family,
+        image=first.image,
+        config=first.config,
+        scope=scope,
+        base=OnStage(stage=first, last=is_last_user(state.plan, planned)),
+        created=first.created,
+        history=list(first.history),
+        layers=list(first.layers),
+        cmd_is_own=first.cmd_is_own,
+    )
 
 
 def _on_image(state: BuildState, planned: PlannedStage, base: BaseImage, scope: Scope) -> Stage:

@@ -24,9 +24,12 @@ class Steps:
         self._ids = count(1)
         self._lock = threading.Lock()
 
-    def of_stage(self, name: str, instructions: tuple[Instruction, ...], *, image: bool) -> StageSteps:
+    def of_stage(
+        self, name: str, instructions: tuple[Instruction, ...], *, image: bool, before: int = 0, after: int = 0
+    ) -> StageSteps:
+        """The steps of a stage, or of the part of it that has so many steps `before` and `after` it."""
         total = sum(isinstance(each, _COUNTED) for each in instructions) + image
-        return StageSteps(self, name, total)
+        return StageSteps(self, name, before, before + total + after)
 
     def next_id(self) -> int:
         with self._lock:
@@ -51,9 +54,9 @@ class Steps:
 class StageSteps:
     """The steps of one stage, in order."""
 
-    def __init__(self, steps: Steps, name: str, total: int) -> None:
+    def __init__(self, steps: Steps, name: str, done: int, total: int) -> None:
         self._steps, self._name, self._total = steps, name, total
-        self._number = 0
+        self._number = done
 
     def step(self, instruction: Instruction, text: str | None = None) -> Step:
         """The next step."""

@@ -15,8 +15,10 @@ from builder.registry.connections import Connections
 from builder.registry.downloads import Download, blob_exists
 from builder.registry.errors import RegistryError
 from builder.registry.keychain import Keychain
-from builder.registry.manifests import FetchedManifest, fetch_manifest, put_manifest
+from builder.registry.manifests import FetchedManifest, fetch_digest, fetch_manifest, put_manifest
 from builder.registry.mirrors import candidates
+from builder.registry.network import Network
+from builder.registry.once import Uploads
 from builder.registry.policy import RegistryPolicy
 from builder.registry.uploads import PushOutcome, check_upload, push_blob
 from builder.storage.blob import Blob
@@ -31,14 +33,24 @@ class Registries:
 
     Every method raises RegistryError if a registry cannot be reached or refuses, and BuilderError if credentials cannot
     be read.
+
+    Attributes:
+        network: what they are reached by; made of `policy` and `environment` if none is given.
     """
 
     def __init__(
-        self, policy: RegistryPolicy, keychain: Keychain, progress: Progress, environment: Mapping[str, str]
+        self,
+        policy: RegistryPolicy,
+        keychain: Keychain,
+        progress: Progress,
+        environment: Mapping[str, str],
+        network: Network | None = None,
     ) -> None:
         self.progress = progress
+        self.network = network or Network(policy, environment, progress)
         self._policy = policy
-        self._connections = Connections(policy, keychain, progress, environment)
+        self._connections = Connections(policy, keychain, progress, self.network)
+        self._uploads = Uploads()
 
     def manifest(self, reference: Reference) -> FetchedManifest:
         """Fetch a manifest or index, from the first mirror that has it or from the registry itself.
@@ -53,6 +65,12 @@ class Registries:
             media_type=found.media_type,
             digest=found.digest,
             reference=reference.with_digest(found.digest),
+        )
+
+    def digest(self, reference: Reference) -> Digest | None:
+        """The digest that the tag has now, without fetching the manifest; None if the registry does not say."""
+        return self._first(
+            reference, lambda place: fetch_digest(self._connections.endpoint(place.registry, "pull"), place)
         )
 
     @contextmanager
@@ -73,8 +91,12 @@ class Registries:
         return Blob(descriptor=descriptor, source=RemoteBlob(self, repository, descriptor), origin=repository)
 
     def push_blob(self, blob: Blob, repository: Reference) -> PushOutcome:
-        """Make sure that the repository has the blob: by asking, by a mount from `blob.origin`, or by an upload."""
-        return push_blob(self._connections.endpoint(repository.registry, "push"), blob, repository)
+        """Make sure that the repository has the blob: by asking, by a mount from `blob.origin`, or by an upload.
+
+        What is pushed to several repositories of a registry is uploaded once, and mounted from there.
+        """
+        endpoint = self._connections.endpoint(repository.registry, "push")
+        return self._uploads.once(blob, repository, lambda found: push_blob(endpoint, found, repository))
 
     def push_manifest(self, reference: Reference, media_type: str, data: bytes) -> Digest:
         """Push a manifest or index, whose blobs and children are there; returns its digest."""
@@ -85,8 +107,16 @@ class Registries:
         check_upload(self._connections.endpoint(repository.registry, "push"), repository)
 
     def stop(self) -> None:
-        """Give up what is waiting to be tried again; for the end of an interrupted build."""
+        """Give up what is under way or waits to be tried again; for the end of an interrupted build."""
         self._connections.stop()
+
+    def interrupt(self) -> None:
+        """As `stop`, which has to follow; this much can be done in a signal handler."""
+        self._connections.interrupt()
+
+    def abandon(self) -> None:
+        """Break off what is under way; what may be tried again is."""
+        self._connections.abandon()
 
     def _first(self, reference: Reference, attempt: Callable[[Reference], Result]) -> Result:
         """What the first of the places that succeeds gives; the last one's error if none does."""

@@ -5,22 +5,40 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from builder.registry.certificate_errors import Complaint
 from builder.registry.errors import ConnectionFailed, Kind
 from builder.registry.exchange import Request
 
+_CLIENT_CERTIFICATE = re.compile("ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA)")
 _PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
-def connection_failed(error: BaseException, request: Request, proxy: str | None) -> ConnectionFailed:
-    """The error for `error`; `proxy` is the host of the proxy that the request goes through, if any."""
+Complain = Callable[[ssl.SSLCertVerificationError], Complaint]
+
+
+def connection_failed(
+    error: BaseException, request: Request, proxy: str | None, complain: Complain | None = None
+) -> ConnectionFailed:
+    """The error for `error`.
+
+    Args:
+        proxy: the host of the proxy that the request goes through, if any.
+        complain: explains a certificate that is not accepted.
+    """
     causes = list(_causes(error))
     kind = _kind(causes, proxy)
-    text = _text(kind, request, causes, proxy)
-    return ConnectionFailed(
-        text, kind=kind, hint=_hint(kind, request, causes, proxy), host=request.host, request=str(request)
-    )
+    text, hint = _text(kind, request, causes, proxy), _hint(kind, request, causes, proxy)
+    refused = [cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)]
+    if kind == "tls" and refused and complain:
+        found = complain(refused[0])
+        text, hint = f"the TLS connection to {_way(request, proxy)} failed: {found.message}", found.hint
+    return ConnectionFailed(text, kind=kind, hint=hint, host=request.host, request=str(request))
+
+
+def _way(request: Request, proxy: str | None) -> str:
+    return request.host + (f" through the proxy {proxy}" if proxy else "")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -59,7 +77,7 @@ def _text(kind: Kind, request: Request, causes: list[BaseException], proxy: str 
     texts: dict[Kind, str] = {
         "refused": f"cannot connect to {proxy or host}: connection refused",
         "dns": f"cannot find the host {proxy or host}: {_os_text(causes, socket.gaierror)}",
-        "tls": f"the TLS connection to {host}{via} failed: {_tls_text(causes)}",
+        "tls": f"the TLS connection to {_way(request, proxy)} failed: {_tls_text(causes)}",
         "plain-http": f"{host} answers in plain HTTP where HTTPS was expected",
         "timeout": f"{host} did not answer in time{via} ({request})",
         "proxy": f"the proxy {proxy} does not connect to {host}{_proxy_text(causes)}",
@@ -73,6 +91,8 @@ def _hint(kind: Kind, request: Request, causes: list[BaseException], proxy: str 
     host = request.host
     if kind == "plain-http":
         return f"add --insecure-registry {host}"
+    if kind == "tls" and any(_wants_certificate(cause) for cause in causes):
+        return f"give your certificate and key: --registry-client-cert {host}=CERT,KEY"
     if kind == "tls" and any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return (
             f"give the CA of {host} with --registry-certificate {host}=FILE or in SSL_CERT_DIR; "
@@ -100,6 +120,11 @@ def _tls_text(causes: list[BaseException]) -> str:
         if isinstance(cause, ssl.SSLError):
             return (cause.reason or "handshake failure").replace("_", " ").lower()
     return "handshake failure"
+
+
+def _wants_certificate(cause: BaseException) -> bool:
+    """The server's alert that the client has shown no certificate, or not a good one."""
+    return isinstance(cause, ssl.SSLError) and bool(_CLIENT_CERTIFICATE.search(cause.reason or ""))
 
 
 def _proxy_text(causes: list[BaseException]) -> str:

@@ -35,9 +35,13 @@ class DockerConfig:
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
 
-    def credentials(self, reference: Reference) -> Credentials | None:
-        """The entry with the longest path that covers `reference`. Raises BuilderError if it is damaged."""
-        for key in _prefixes(reference):
+    def credentials(self, reference: Reference, *, paths: bool) -> Credentials | None:
+        """The entry with the longest path that covers `reference`, or with `paths` false that of the whole registry.
+
+        Raises BuilderError if it is damaged.
+        """
+        *longer, registry = _prefixes(reference)
+        for key in longer if paths else [registry]:
             entry = self.auths.get(key)
             if entry is not None and (found := _credentials(entry, key, self.source)):
                 return found

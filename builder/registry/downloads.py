@@ -90,6 +90,7 @@ class _ResumingReader:
 
     def _resume(self, error: ConnectionFailed) -> None:
         self._response.close()
+        self._endpoint.pauses.check()
         if self._offset - self._failed_at >= _WORTHWHILE:
             self._failures = 0
         self._failures, self._failed_at = self._failures + 1, self._offset

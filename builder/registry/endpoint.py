@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from builder.image.reference import Reference
-from builder.progress import Progress
+from builder.progress import Progress, log
+from builder.registry.challenge import parse_challenges
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.exchange import Access, Body, Request, Response, Transport, host_of, same_origin
 from builder.registry.explain import Attempt, explain
@@ -26,6 +27,9 @@ class Endpoint:
         schemes: what it may be spoken to by; if there are several, the first that is answered is kept.
         transport: sends with credentials, redirects and retries.
         bare: sends with redirects alone, to find the scheme.
+
+    Attributes:
+        chunk: bytes that a request's body may have, as far as that is known; None for any number.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class Endpoint:
         self._transport, self._bare = transport, bare
         self._keychain, self._redaction = keychain, redaction
         self._base: str | None = None
+        self._no_mounts: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+        self.chunk: int | None = None
 
     def send(
         self,
@@ -79,17 +85,40 @@ class Endpoint:
         url: str,
         repository: Reference,
         *,
+        headers: Mapping[str, str] | None = None,
         body: Body | None = None,
         patience: float | None = None,
+        retry: bool = False,
     ) -> Response:
-        """Send a request, once, to a place that the registry named: what `location` gives.
+        """Send a request, once unless `retry`, to a place that the registry named: what `location` gives.
 
         The registry's credentials are for itself alone; a place on another host gets none.
         """
         access = self._access(repository, None) if same_origin(url, self._base_url()) else None
         return self._transport.send(
-            Request(method=method, url=url, body=body, access=access, retry=False, patience=patience)
+            Request(
+                method=method,
+                url=url,
+                headers=headers or {},
+                body=body,
+                access=access,
+                retry=retry,
+                patience=patience,
+            )
         )
+
+    def limit_chunks(self, size: int, refusal: RegistryError) -> None:
+        """Remember that longer bodies than `size` bytes are refused."""
+        if self.chunk is None or size < self.chunk:
+            self.chunk = size
+            log(self.progress, "warning", f"{refusal.message}; sending blobs in pieces of {size >> 10} KiB")
+
+    def may_mount(self, origin: Reference, repository: Reference) -> bool:
+        """False once a mount between the two was not allowed: asking for each blob again would take time."""
+        return (origin.repository, repository.repository) not in self._no_mounts
+
+    def forbid_mount(self, origin: Reference, repository: Reference) -> None:
+        self._no_mounts.add((origin.repository, repository.repository))
 
     def location(self, response: Response) -> str:
         """The absolute URL of a Location header, its query kept. Raises RegistryError if it leads nowhere safe."""
@@ -111,11 +140,19 @@ class Endpoint:
         """The error for a response that was not expected; `what` completes "cannot ..."."""
         attempt = Attempt(
             what=what,
-            credentials=lambda: self._keychain.describe(repository),
+            credentials=lambda: self._denied(response, repository) + self._keychain.describe(repository),
             push=self._direction == "push",
             missing=missing or f"the repository {repository.name} does not exist",
         )
         return explain(response, attempt, self._redaction)
+
+    def _denied(self, response: Response, repository: Reference) -> str:
+        """What a 401 means whose token was good, but not for this: no password would help."""
+        challenges = parse_challenges(response.headers.get("www-authenticate", ""))
+        if not any(each.parameters.get("error") == "insufficient_scope" for each in challenges):
+            return ""
+        doing = "push to" if self._direction == "push" else "pull from"
+        return f"its token server gives no permission to {doing} {repository.name}: "
 
     def _access(self, repository: Reference, mount_from: Reference | None) -> Access:
         actions = "pull,push" if self._direction == "push" else "pull"
@@ -152,6 +189,8 @@ class Endpoint:
             except ConnectionFailed as error:
                 failures.append(error)
                 continue
+            if scheme == "http" and same_origin(response.url, f"https://{self.host}"):
+                return "https"  # it redirects there
             if scheme == "https" or response.status != 400:
                 return scheme
             refused = scheme

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,8 +12,11 @@ from urllib.parse import urlsplit
 
 from builder.digest import Readable
 from builder.image.reference import Reference
-from builder.registry.errors import RegistryError
+from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.redaction import shown_url
+
+# seconds for a small body: a manifest, a token, an error
+_LONGEST = 300.0
 
 
 class Body(Protocol):
@@ -104,12 +108,16 @@ class Response:
         return data
 
     def start(self, limit: int) -> bytes:
-        """The first `limit` bytes of the body, then close."""
+        """The first `limit` bytes of the body, then close. Raises ConnectionFailed, also if they come drop by drop."""
+        deadline = time.monotonic() + _LONGEST
         with self:
-            chunks, left = [], limit
-            while left and (chunk := self._raw.read(left)):
+            read, chunks, left = getattr(self._raw, "read1", self._raw.read), [], limit
+            while left and (chunk := read(left)):
                 chunks.append(chunk)
                 left -= len(chunk)
+                if time.monotonic() > deadline:
+                    text = f"{self.request.host} did not finish its answer in time ({self.request})"
+                    raise ConnectionFailed(text, kind="timeout", host=self.request.host, request=str(self.request))
             return b"".join(chunks)
 
     def close(self) -> None:

@@ -103,7 +103,7 @@ def _line(text: str) -> str:
 def _hint(response: Response, attempt: Attempt, codes: tuple[str, ...], text: str) -> str | None:
     status = response.status
     if status == 401:
-        return attempt.credentials()
+        return _unauthorized(attempt)
     if status == 403:
         return _forbidden(response, attempt, codes)
     if status == 404:
@@ -125,6 +125,11 @@ _HINTS = {
     413: "the registry, or a proxy before it, limits the size of an upload (nginx: client_max_body_size)",
     507: "the registry has no space left",
 }
+
+
+def _unauthorized(attempt: Attempt) -> str:
+    used = attempt.credentials()
+    return f"{used}, and were refused" if used.endswith("were used") else used
 
 
 def _forbidden(response: Response, attempt: Attempt, codes: tuple[str, ...]) -> str:

@@ -49,6 +49,18 @@ def fetch_manifest(endpoint: Endpoint, reference: Reference) -> FetchedManifest:
     return FetchedManifest(data=data, media_type=media_type, digest=digest, reference=reference.with_digest(digest))
 
 
+def fetch_digest(endpoint: Endpoint, reference: Reference) -> Digest | None:
+    """The digest that a tag has now, by HEAD, which registries do not count as a pull; None if this one does not say.
+
+    Raises RegistryError.
+    """
+    response = endpoint.send("HEAD", f"manifests/{reference.identifier}", reference, headers={"Accept": _ACCEPT})
+    with response:
+        if response.status != 200:
+            raise endpoint.refusal(response, f"pull {reference}", reference, "the image does not exist")
+        return _stated_digest(response)
+
+
 def put_manifest(endpoint: Endpoint, reference: Reference, media_type: str, data: bytes) -> Digest:
     """Push a manifest under the tag of `reference`, or under its digest if it has no tag; returns the digest.
 

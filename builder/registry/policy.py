@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
-Direction = Literal["pull", "push"]
+Direction = Literal["pull", "push", "download"]
+"""What is done with a host: images come or go, or something else is fetched (ADD of URLs, contexts, git)."""
 Scheme = Literal["https", "http"]
 Value = TypeVar("Value")
 
@@ -65,7 +66,7 @@ class RegistryPolicy:
 
     def is_insecure(self, host: str, direction: Direction) -> bool:
         """True if the user allowed plain HTTP with `host`."""
-        everywhere = self.insecure_push if direction == "push" else self.insecure_pull
+        everywhere = {"push": self.insecure_push, "pull": self.insecure_pull}.get(direction, False)
         return everywhere or _names(self.insecure, host)
 
     def schemes(self, host: str, direction: Direction) -> tuple[Scheme, ...]:
@@ -80,7 +81,7 @@ class RegistryPolicy:
 
     def verifies(self, host: str, direction: Direction) -> bool:
         """True if the certificate of `host` must be valid. Where plain HTTP is allowed it need not."""
-        everywhere = self.skip_tls_push if direction == "push" else self.skip_tls_pull
+        everywhere = {"push": self.skip_tls_push, "pull": self.skip_tls_pull}.get(direction, False)
         return not (everywhere or _names(self.skip_tls, host) or self.is_insecure(host, direction))
 
     def attempts(self, direction: Direction) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from builder.registry.policy import is_local
 
@@ -30,6 +30,18 @@ class Proxies:
         if not proxy or _is_this_machine(host) or self._is_exception(host, parts.port or _PORTS[parts.scheme]):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
+
+    @property
+    def secrets(self) -> list[str]:
+        """The passwords in the proxies' URLs, as they are written there and as they are sent."""
+        found = []
+        for proxy in self._proxies.values():
+            try:
+                password = urlsplit(proxy if "://" in proxy else f"http://{proxy}").password
+            except ValueError:
+                continue
+            found += [password, unquote(password)] if password else []
+        return found
 
     def _is_exception(self, host: str, port: int) -> bool:
         return any(_matches(entry, host, port) for entry in self._exceptions)

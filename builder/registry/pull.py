@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from builder.digest import Readable
 from builder.errors import DigestMismatch, ManifestError, StorageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import Index, Manifest, parse_manifest
 from builder.image.platform import Platform, best_match
 from builder.image.reference import Reference
-from builder.progress import log
-from builder.registry.client import Registries
+from builder.progress import Progress, log
+from builder.registry.client import FetchedManifest
 from builder.storage.blob import Blob
 from builder.storage.blobs import BlobStore
 
 MAX_CONFIG_BYTES = 16 * 1024 * 1024
 _MAX_NESTING = 4
+
+
+class Images(Protocol):
+    """Where images come from: registries, or a cache before them. The methods are those of Registries."""
+
+    @property
+    def progress(self) -> Progress: ...
+
+    def manifest(self, reference: Reference, /) -> FetchedManifest: ...
+
+    def open_blob(self, repository: Reference, descriptor: Descriptor, /) -> AbstractContextManager[Readable]: ...
+
+    def blob(self, repository: Reference, descriptor: Descriptor, /) -> Blob: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +52,7 @@ class RemoteImage:
 
 
 def resolve_image(
-    registries: Registries, reference: Reference, platform: Platform, kept: BlobStore | None = None
+    registries: Images, reference: Reference, platform: Platform, kept: BlobStore | None = None
 ) -> RemoteImage:
     """The image that `reference` has for `platform`.
 
@@ -75,7 +91,7 @@ def _child(index: Index, reference: Reference, platform: Platform) -> Descriptor
 
 
 def _image(
-    registries: Registries,
+    registries: Images,
     reference: Reference,
     manifest: Manifest,
     data: bytes,
@@ -115,7 +131,7 @@ def _kept_config(kept: BlobStore, descriptor: Descriptor) -> bytes | None:
         return None
 
 
-def _config_bytes(registries: Registries, reference: Reference, descriptor: Descriptor) -> bytes:
+def _config_bytes(registries: Images, reference: Reference, descriptor: Descriptor) -> bytes:
     if descriptor.size > MAX_CONFIG_BYTES:
         raise ManifestError(f"the config of {reference} is larger than {MAX_CONFIG_BYTES} bytes")
     with registries.open_blob(reference, descriptor) as stream:

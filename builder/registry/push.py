@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from builder.progress import Progress, Transfer, log
 from builder.registry.client import Registries
 from builder.registry.errors import Cancelled, RegistryError
 from builder.storage.blob import Blob, BlobSource
-from builder.storage.image import Image
+from builder.storage.image import Pushable
 
 _SECONDS_TO_STOP = 2.0
+_SECONDS_TO_NOTICE = 0.2
 _BLOB_UNKNOWN = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN")
 _Key = tuple[Digest, str, str]
 
@@ -33,7 +35,8 @@ class Pusher:
     """
 
     def __init__(self, registries: Registries, progress: Progress, jobs: int = 4) -> None:
-        self._registries, self._progress, self._jobs = registries, progress, jobs
+        self.registries = registries
+        self._progress, self._jobs = progress, jobs
         self._queue: deque[tuple[_Key, Blob, Reference]] = deque()
         self._known: set[_Key] = set()
         self._unfinished = 0
@@ -55,7 +58,7 @@ class Pusher:
                 return
             self._known.add(key)
             self._unfinished += 1
-            self._queue.append((key, replace(blob, source=_Stoppable(blob.source, self._stop)), repository))
+            self._queue.append((key, replace(blob, source=Stoppable(blob.source, self._stop)), repository))
             self._changed.notify_all()
             if len(self._threads) < min(self._jobs, self._unfinished):
                 # daemons: a connection that hangs must not keep an interrupted build alive
@@ -63,7 +66,7 @@ class Pusher:
                 self._threads.append(thread)
                 thread.start()
 
-    def finish(self, image: Image, destinations: Sequence[Reference]) -> None:
+    def finish(self, image: Pushable, destinations: Sequence[Reference]) -> None:
         """Complete the push of `image`: all blobs, then its manifest under each destination's tag.
 
         Nothing is tagged unless every blob is in every repository. Raises RegistryError, and what the blobs' sources
@@ -83,17 +86,19 @@ class Pusher:
 
     def check_permission(self, repository: Reference) -> None:
         """Raises RegistryError unless this user may push to `repository`. Leaves no upload open."""
-        self._registries.check_permission(repository)
+        self.registries.check_permission(repository)
 
     def cancel(self) -> None:
-        """Give up what is not finished, within about two seconds."""
+        """Give up what is not finished, at once if the network lets go of it, else within about two seconds."""
         with self._changed:
             self._failure = self._failure or Cancelled()
             self._stop.set()
             self._queue.clear()
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(_SECONDS_TO_STOP / len(self._threads))
+        self._join(_SECONDS_TO_NOTICE)
+        if any(thread.is_alive() for thread in self._threads):
+            self.registries.abandon()
+            self._join(_SECONDS_TO_STOP)
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +108,7 @@ class Pusher:
     ) -> None:
         self.cancel()
 
-    def _push_blobs(self, image: Image, destinations: Sequence[Reference]) -> None:
+    def _push_blobs(self, image: Pushable, destinations: Sequence[Reference]) -> None:
         blobs, first = (*image.layers, image.config_blob), first_repositories(destinations)
         for repository in first:
             for blob in blobs:
@@ -117,11 +122,16 @@ class Pusher:
                     self.start(replace(blob, origin=source), destination)
         self._wait()
 
-    def _tag(self, image: Image, destination: Reference) -> None:
+    def _tag(self, image: Pushable, destination: Reference) -> None:
         data = image.manifest_bytes
         self._progress.emit(Transfer("push", str(destination), 0, len(data)))
-        self._registries.push_manifest(destination, image.descriptor.media_type, data)
+        self.registries.push_manifest(destination, image.descriptor.media_type, data)
         self._progress.emit(Transfer("push", str(destination), len(data), len(data)))
+
+    def _join(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _wait(self) -> None:
         with self._changed:
@@ -136,7 +146,7 @@ class Pusher:
         while task := self._next():
             _, blob, repository = task
             try:
-                self._registries.push_blob(blob, repository)
+                self.registries.push_blob(blob, repository)
             except BaseException as error:
                 self._fail(error)
                 return
@@ -166,7 +176,7 @@ def first_repositories(destinations: Sequence[Reference]) -> list[Reference]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stoppable:
+class Stoppable:
     """A BlobSource that ends with Cancelled once `stop` is set."""
 
     source: BlobSource

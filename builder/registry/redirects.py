@@ -11,12 +11,15 @@ from builder.registry.exchange import Request, Response, Transport, same_origin
 from builder.registry.redaction import shown_url
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_SAME_METHOD = (307, 308)
 _MOST = 10
 _CREDENTIALS = ("authorization", "cookie")
 
 
 class FollowingRedirects:
-    """A Transport that follows the redirects of GET and HEAD; others get the response as it is.
+    """A Transport that follows the redirects of GET and HEAD, and of any method within the same host (307, 308).
+
+    Others get the response as it is: what they carry is meant for the host that was asked.
 
     Args:
         allows_http: whether a ``host:port`` may be spoken to in plain HTTP, so that HTTPS may lead there.
@@ -31,10 +34,16 @@ class FollowingRedirects:
         for _ in range(_MOST):
             response = self._inner.send(request)
             location = response.headers.get("location")
-            if response.status not in _REDIRECTS or request.method not in ("GET", "HEAD") or not location:
+            if response.status not in _REDIRECTS or not location:
+                return response
+            reading = request.method in ("GET", "HEAD")
+            if not reading and response.status not in _SAME_METHOD:
+                return response
+            following = self._next(request, location)
+            if not reading and not same_origin(following.url, request.url):
                 return response
             response.start(4096)  # a short body read to its end lets the connection be used again
-            request = self._next(request, location)
+            request = following
         raise _refused(first, f"redirects more than {_MOST} times")
 
     def _next(self, request: Request, location: str) -> Request:

@@ -9,11 +9,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from builder.registry.certificate_files import AUTHORITY_FILES, authority_files, host_directories, read_authorities
 from builder.registry.errors import RegistryError
 from builder.registry.policy import Direction, RegistryPolicy, for_host
-
-_KANIKO_CERTIFICATES = "/kaniko/ssl/certs"
-_CERTIFICATE_DIRECTORIES = ("/etc/docker/certs.d", "/etc/containers/certs.d")
 
 
 class TlsContexts:
@@ -22,39 +20,60 @@ class TlsContexts:
     def __init__(self, policy: RegistryPolicy, environment: Mapping[str, str]) -> None:
         self._policy, self._environment = policy, environment
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+        self._held: list[str] | None = None
         self._lock = threading.Lock()
 
     def context(self, host: str, direction: Direction) -> ssl.SSLContext:
         """The context for ``host:port``. Raises RegistryError if a certificate file cannot be used."""
         verify = self._policy.verifies(host, direction)
-        authorities, client = self._files(host)
+        authorities, client = self.authorities(host), self.client_certificate(host)
         key = (verify, authorities, client)
         with self._lock:
             if key not in self._contexts:
                 self._contexts[key] = self._make(host, verify, authorities, client)
             return self._contexts[key]
 
-    def _files(self, host: str) -> tuple[tuple[Path, ...], tuple[Path, Path] | None]:
+    def hold(self) -> None:
+        """Read now what every host is checked against, since the system's files are about to be others'."""
+        system = ssl.get_default_verify_paths()
+        files = [system.cafile, *_files_of(system.capath), *authority_files(self._environment)]
+        held = [pem for file in files if file for pem in read_authorities(file)]
+        with self._lock:
+            self._held = list(dict.fromkeys(held))
+
+    def authorities(self, host: str) -> tuple[Path, ...]:
+        """The files with certificate authorities for this host alone."""
         named = for_host(self._policy.certificates, host)
-        authorities = [named] if named else []
-        client = for_host(self._policy.client_certificates, host)
-        for directory in (Path(base, host) for base in _CERTIFICATE_DIRECTORIES):
-            if (directory / "ca.crt").is_file():
-                authorities.append(directory / "ca.crt")
-            if client is None and (directory / "client.cert").is_file():
-                client = (directory / "client.cert", directory / "client.key")
-        return tuple(authorities), client
+        found = [named] if named else []
+        for directory in host_directories(host, self._environment):
+            found += sorted(directory.glob("*.crt"))
+        return tuple(found)
+
+    def client_certificate(self, host: str) -> tuple[Path, Path] | None:
+        """The certificate and the key that this host is shown."""
+        if named := for_host(self._policy.client_certificates, host):
+            return named
+        for directory in host_directories(host, self._environment):
+            for certificate in sorted(directory.glob("*.cert")):
+                return certificate, certificate.with_suffix(".key")
+        return None
+
+    def unreadable(self) -> list[str]:
+        """``VARIABLE=file`` of each file that a variable names and that holds no certificate."""
+        named = ((name, self._environment.get(name, "")) for name in AUTHORITY_FILES)
+        return [f"{name}={file}" for name, file in named if file and not read_authorities(file)]
 
     def _make(
         self, host: str, verify: bool, authorities: tuple[Path, ...], client: tuple[Path, Path] | None
     ) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if verify:
-            context.load_default_certs()
-            _load_all(context, _certificate_files(self._environment))
+            # a certificate that somebody has given is trusted, be it a root, an intermediate one or the server's own
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            self._load_common(context)
             for file in authorities:
                 with _about(host, f"the CA certificate {file}"):
-                    context.load_verify_locations(cafile=file)
+                    _load(context, file)
         else:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -64,23 +83,35 @@ class TlsContexts:
                 context.load_cert_chain(client[0], client[1], password="")
         return context
 
+    def _load_common(self, context: ssl.SSLContext) -> None:
+        """What can be loaded: a directory may hold other things too, and a missing CA shows in the handshake."""
+        if self._held is not None:
+            for pem in self._held:
+                with contextlib.suppress(ssl.SSLError, ValueError):
+                    context.load_verify_locations(cadata=pem)
+            return
+        context.load_default_certs()
+        for file in authority_files(self._environment):
+            with contextlib.suppress(OSError, ValueError):
+                _load(context, Path(file))
 
-def _certificate_files(environment: Mapping[str, str]) -> Iterator[str]:
-    """Every file that the environment names: OpenSSL itself reads only the hashed names of a directory."""
-    for name in ("SSL_CERT_FILE", "CI_SERVER_TLS_CA_FILE"):
-        if environment.get(name):
-            yield environment[name]
-    directories = [each for each in environment.get("SSL_CERT_DIR", "").split(":") if each]
-    for directory in dict.fromkeys([*directories, _KANIKO_CERTIFICATES]):
-        with contextlib.suppress(OSError):
-            yield from sorted(entry.path for entry in os.scandir(directory) if entry.is_file())
+
+def _load(context: ssl.SSLContext, file: Path) -> None:
+    """Load PEM or DER. Raises OSError, ValueError."""
+    try:
+        context.load_verify_locations(cafile=file)
+    except ssl.SSLError:
+        data = file.read_bytes()
+        if not data.startswith(b"\x30"):
+            raise
+        context.load_verify_locations(cadata=data)
 
 
-def _load_all(context: ssl.SSLContext, files: Iterator[str]) -> None:
-    """Load what can be loaded: a directory may hold other things too, and a missing CA shows in the handshake."""
-    for file in files:
-        with contextlib.suppress(OSError):
-            context.load_verify_locations(cafile=file)
+def _files_of(directory: str | None) -> list[str]:
+    try:
+        return sorted(entry.path for entry in os.scandir(directory) if entry.is_file()) if directory else []
+    except OSError:
+        return []
 
 
 @contextlib.contextmanager
@@ -88,5 +119,12 @@ def _about(host: str, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or "it is not a PEM file"
-        raise RegistryError(f"{what} for {host} cannot be used: {reason}", host=host) from None
+        raise RegistryError(f"{what} for {host} cannot be used: {_reason(error)}", host=host) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is another certificate's"
+    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
+        return "it is not in PEM form, or needs a passphrase"
+    return error.strerror or "it cannot be read"

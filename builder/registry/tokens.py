@@ -49,6 +49,7 @@ class Tokens:
     Args:
         transport: how token servers are reached; it adds no credentials of its own.
         allows_http: whether a token server (``host:port``) may be spoken to in plain HTTP.
+        insecure: whether the user has said so; only then does a registry that is spoken to by HTTPS lead to it.
         clock: seconds, for the tokens' ages.
     """
 
@@ -56,18 +57,30 @@ class Tokens:
         self,
         transport: Transport,
         allows_http: Callable[[str], bool],
+        insecure: Callable[[str], bool],
         redaction: Redaction,
         where: Where,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._transport, self._allows_http, self._redaction = transport, allows_http, redaction
+        self._transport, self._redaction = transport, redaction
+        self._allows_http, self._insecure = allows_http, insecure
         self._where, self._clock = where, clock
         self._tokens: dict[tuple[object, ...], _Token] = {}
         self._lock = threading.Lock()
         self._locks: defaultdict[tuple[object, ...], threading.Lock] = defaultdict(threading.Lock)
 
-    def token(self, challenge: Challenge, access: Access, credentials: Credentials | None, refused: str = "") -> str:
+    def token(
+        self,
+        challenge: Challenge,
+        access: Access,
+        credentials: Credentials | None,
+        refused: str = "",
+        *,
+        secure: bool = True,
+    ) -> str:
         """A token for `access` that is still valid, and is not the one that was `refused`.
+
+        `secure` says that the registry itself is spoken to by HTTPS.
 
         Raises RegistryError if the token server gives none, or may not be trusted with the credentials.
         """
@@ -80,7 +93,7 @@ class Tokens:
             known = self._tokens.get(key)
             if known and known.value != refused and self._clock() < known.expires:
                 return known.value
-            self._check(realm, access)
+            self._check(realm, access, secure=secure)
             asked = self._clock()
             response = self._send(_request(realm, service, scopes, credentials), access)
             token = self._read(response, access, asked)
@@ -95,7 +108,7 @@ class Tokens:
             message = f"no token for {access.repository.name}: {error.message}"
             raise RegistryError(message, hint=error.hint, host=error.host, request=error.request) from error
 
-    def _check(self, realm: str, access: Access) -> None:
+    def _check(self, realm: str, access: Access, *, secure: bool) -> None:
         """Credentials go to a token server over HTTPS, or over plain HTTP only where that is allowed with it."""
         try:
             parts = urlsplit(realm)
@@ -104,7 +117,8 @@ class Tokens:
             valid = False
         if not valid:
             raise RegistryError(f"{access.repository.registry} names a token server that is no URL")
-        if parts.scheme == "http" and not self._allows_http(host_of(realm)):
+        allowed = self._insecure if secure else self._allows_http
+        if parts.scheme == "http" and not allowed(host_of(realm)):
             host = host_of(realm)
             raise RegistryError(
                 f"{access.repository.registry} names a token server that speaks plain HTTP: {shown_url(realm)}",

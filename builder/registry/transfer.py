@@ -20,9 +20,9 @@ class Transferred:
         self._done, self._told = 0, time.monotonic()
         self._emit(0)
 
-    def through(self, stream: Readable) -> Readable:
-        """The same stream; what is read from it is counted, from 0."""
-        self._done = 0
+    def through(self, stream: Readable, start: int = 0) -> Readable:
+        """The same stream; what is read from it is counted, from `start` bytes."""
+        self._done = start
         return _Counted(stream, self)
 
     def add(self, size: int) -> None:

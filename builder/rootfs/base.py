@@ -50,8 +50,12 @@ class RootFs(Protocol):
         """
         ...
 
-    def fork(self, tree: FileTree) -> RootFs:
-        """A RootFs of its own with the same files, for a stage FROM this one; `tree` describes them."""
+    def fork(self, tree: FileTree, *, last: bool = False) -> RootFs:
+        """A RootFs of its own with the same files, for a stage FROM this one; `tree` describes them.
+
+        Args:
+            last: nobody else needs this stage's files from now on, so that the fork may take them instead of a copy.
+        """
         ...
 
     def close(self) -> None:

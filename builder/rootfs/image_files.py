@@ -34,7 +34,7 @@ class ImageFiles:
     """
 
     def __init__(self, store: LayerStore, layers: tuple[Blob, ...], executor: Executor) -> None:
-        self._store, self._layers, self._executor = store, layers, executor
+        self._store, self.layers, self._executor = store, layers, executor
         self._lock = threading.RLock()
         self._loading: list[Future[_Loaded]] = []
         self._unpacking = False
@@ -51,7 +51,7 @@ class ImageFiles:
                 return
             self._unpacking = unpack
             load = self._store.unpack if unpack else self._headers
-            self._loading = [self._executor.submit(load, layer) for layer in self._layers]
+            self._loading = [self._executor.submit(load, layer) for layer in self.layers]
 
     def tree(self) -> FileTree:
         """The image's FileTree; the caller's own. Raises LayerError, DigestMismatch, RegistryError, StorageError."""
@@ -66,7 +66,7 @@ class ImageFiles:
         self.start(unpack=True)
         with self._lock:
             self.tree()
-            return tuple(str(self._files[number].directory()) for number in reversed(range(len(self._layers))))
+            return tuple(str(self._files[number].directory()) for number in reversed(range(len(self.layers))))
 
     def take(self, directory: Path) -> list[TakenLayer]:
         """Move the unpacked layers into `directory`, on the filesystem of the state directory.
@@ -95,12 +95,12 @@ class ImageFiles:
     def _assembled(self, indexes: list[LayerIndex]) -> FileTree:
         tree, self._indexes = FileTree(), indexes
         for number, index in enumerate(indexes):
-            what = f"layer {self._layers[number].descriptor.digest}"
+            what = f"layer {self.layers[number].descriptor.digest}"
             below = tree.fork()
             markers = Markers(index, below)
             if not index.self_contained or (self._store.ownership.marks and markers.depend_on_below):
                 self._below[number] = below, markers
-            files = LayerFiles(self._store, self._layers[number], index, partial(self._unpacked, number))
+            files = LayerFiles(self._store, self.layers[number], index, partial(self._unpacked, number))
             self._files[number] = files
             self._places[number] = apply_layer(tree, index, files.content, what)
         return tree
@@ -111,7 +111,7 @@ class ImageFiles:
             place = self._loaded(number)[1]
             assert place is not None
             return place
-        layer = self._layers[number]
+        layer = self.layers[number]
         return self._store.unpack_upon(layer, self._chain(number), lambda writer: self._write(writer, number))
 
     def _loaded(self, number: int) -> _Loaded:
@@ -119,15 +119,15 @@ class ImageFiles:
             loaded = self._loading[number].result()
             if loaded[1] is None or loaded[1].is_dir():  # else another image has taken it
                 return loaded
-        return self._store.unpack(self._layers[number])
+        return self._store.unpack(self.layers[number])
 
     def _chain(self, number: int) -> str:
-        digests = " ".join(str(layer.descriptor.digest) for layer in self._layers[: number + 1])
+        digests = " ".join(str(layer.descriptor.digest) for layer in self.layers[: number + 1])
         return hashlib.sha256(digests.encode()).hexdigest()[:16]
 
     def _write(self, writer: DirectoryWriter, number: int) -> None:
         """Unpack a layer at the places where its members end up upon the layers below."""
-        layer = self._layers[number]
+        layer = self.layers[number]
         upon = LayerUpon(
             writer,
             below=self._below[number][0],

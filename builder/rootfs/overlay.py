@@ -61,7 +61,7 @@ class OverlayRootFs:
             shutil.rmtree(upper, ignore_errors=True)
         return changes
 
-    def fork(self, tree: FileTree) -> OverlayRootFs:
+    def fork(self, tree: FileTree, *, last: bool = False) -> OverlayRootFs:
         self._flush()
         self._forks += 1
         scratch = self._scratch.with_name(f"{self._scratch.name}.{self._forks}")

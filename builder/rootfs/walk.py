@@ -51,7 +51,7 @@ class WalkRootFs:
         with explained("read", Path(self._root)):
             return self._watched.changes(tree)
 
-    def fork(self, tree: FileTree) -> WalkRootFs:
+    def fork(self, tree: FileTree, *, last: bool = False) -> WalkRootFs:
         self._forks += 1
         scratch = self._scratch.with_name(f"{self._scratch.name}.{self._forks}")
         with explained("write", scratch):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from builder.digest import Digest
 from builder.errors import ManifestError
 from builder.image.descriptor import Descriptor
-from builder.image.manifest import Manifest
+from builder.image.manifest import Index, Manifest
 from builder.storage.blob import Blob, MemoryBlob
 
 
@@ -48,6 +49,51 @@ class Image:
     def config_blob(self) -> Blob:
         """The config, as a blob that can be pushed."""
         return Blob(descriptor=self.manifest.config, source=MemoryBlob(self.config))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageIndex:
+    """Images of several platforms under one name.
+
+    Attributes:
+        children: one for each entry of the index, in its order.
+        manifest_bytes: the index as it is pushed. Left empty it is written from `index`; given, it passes through.
+    """
+
+    index: Index
+    children: tuple[Image, ...]
+    manifest_bytes: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Raises ManifestError if the children are not the index's."""
+        if not self.manifest_bytes:
+            object.__setattr__(self, "manifest_bytes", self.index.to_bytes())
+        if [child.digest for child in self.index.manifests] != [image.digest for image in self.children]:
+            raise ManifestError("the index names other images than its children")
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.manifest_bytes)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return Descriptor.of(self.index.family.index, self.manifest_bytes)
+
+
+class Pushable(Protocol):
+    """What a registry is given: a manifest, and the blobs that it names."""
+
+    @property
+    def layers(self) -> tuple[Blob, ...]: ...
+
+    @property
+    def config_blob(self) -> Blob: ...
+
+    @property
+    def manifest_bytes(self) -> bytes: ...
+
+    @property
+    def descriptor(self) -> Descriptor: ...
 
 
 def _check(manifest: Manifest, config: bytes, layers: Sequence[Blob]) -> None:

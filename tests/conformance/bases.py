@@ -6,10 +6,14 @@ if they were on Docker Hub; the registry of the tests stands in for it.
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support.bases import busybox_layers, push_layout
+from support.bases import busybox_layers, debian_layout, push_layout
 from support.images import Blob, Item, OciLayout, directory, layer, symlink, whiteout
 from support.listing import Image, host_architecture, list_image
 from support.registry import LoopbackRegistry
@@ -56,10 +60,37 @@ _OVER_LINKS = [
 _SMALL = [directory("data"), Item(path="data/file", data=b"of small\n", mtime=1_400_000_000, uid=7, gid=8)]
 
 
-def push_bases(registry: LoopbackRegistry, scratch: Path) -> dict[str, Image]:
-    """Push all of them as ``library/NAME:latest``; what is in them, by name."""
+_LEFT_OUT = ("usr/share", "var", "etc")  # most of Debian's files, none of its programs and libraries
+
+
+def debian_layer() -> Blob:
+    """The programs of Debian with their C library, of which the tests' busybox image needs none."""
+    layout = debian_layout()
+    (named,) = json.loads((layout / "index.json").read_text())["manifests"]
+    manifest = json.loads(_blob(layout, named["digest"]).read_text())
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(_blob(layout, manifest["layers"][0]["digest"])) as debian,
+        tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as chosen,
+    ):
+        for member in debian:
+            if not member.name.removeprefix("./").startswith(_LEFT_OUT):
+                chosen.addfile(member, debian.extractfile(member) if member.isreg() else None)
+    return Blob.of(buffer.getvalue())
+
+
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs/sha256" / digest.removeprefix("sha256:")
+
+
+def push_bases(registry: LoopbackRegistry, scratch: Path, below: Sequence[Blob] = ()) -> dict[str, Image]:
+    """Push all of them as ``library/NAME:latest``; what is in them, by name.
+
+    Args:
+        below: layers of another system that the files of busybox come on top of.
+    """
     layout = OciLayout(scratch / "conformance-layout")
-    busybox = [Blob.of(tar) for tar in busybox_layers()]
+    busybox = [*below, *(Blob.of(tar) for tar in busybox_layers())]
     images = {name: layout.image(busybox, config, host_architecture()) for name, config in CONFIGS.items()}
     over_links = [*busybox, Blob.of(layer(_LINKS)), Blob.of(layer(_OVER_LINKS))]
     images["opaque"] = layout.image(over_links, _PLAIN, host_architecture())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from support.listing import Image
 
 from conformance.builds import Built, Workshop
-from conformance.case import Case, Expected
-from conformance.comparer import differences
+from conformance.case import Case
+from conformance.checks import check
 
 
 def test_case(
@@ -20,22 +18,4 @@ def test_case(
     bases: Mapping[str, Image],
     workshop: Workshop,
 ) -> None:
-    built = build(case, combination)
-    if case.error:
-        for text in case.error:
-            built.outcome.failed(re.escape(workshop.filled(text)), status=case.status)
-    else:
-        image = built.image
-        assert image is not None, f"exit status {built.outcome.status}\n{built.outcome.output}"
-        found = differences(_filled(case.expected, workshop), image, bases.get(case.expected.base))
-        assert not found, f"{case.name}: {case.about}\n{workshop.filled(case.dockerfile)}\n{found}"
-    said = built.outcome.stdout + built.outcome.stderr
-    assert [text for text in case.output if workshop.filled(text) not in said] == [], said
-    assert [text for text in case.absent_output if text in said] == [], said
-
-
-def _filled(expected: Expected, workshop: Workshop) -> Expected:
-    if expected.history is None:
-        return expected
-    history = [replace(entry, created_by=workshop.filled(entry.created_by)) for entry in expected.history]
-    return replace(expected, history=history)
+    check(case, build(case, combination), bases, workshop)

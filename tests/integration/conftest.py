@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.builder import Builder, MakeBuilder
-from support.builder_images import BuilderImage, build_image, copy_sources
-from support.docker_daemon import DockerDaemon, docker_daemon
 from support.isolation import Sandbox
-from support.registry import LoopbackRegistry
 
 
 @pytest.fixture(scope="session")
@@ -44,37 +40,3 @@ def _directory(parent: Path, uid: int) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="sandbox-", dir=parent))
     os.chown(directory, uid, -1)
     return directory
-
-
-@pytest.fixture(scope="session")
-def image_builder(make_builder: MakeBuilder, session_directory: Path) -> Builder:
-    """The builder as root, with one state directory for all images of its own."""
-    return make_builder("root", session_directory)
-
-
-@pytest.fixture(scope="session")
-def image_sources(session_directory: Path) -> Path:
-    return copy_sources(session_directory)
-
-
-@pytest.fixture(scope="session")
-def executor_image(
-    image_sources: Path, image_builder: Builder, registry: LoopbackRegistry, session_directory: Path
-) -> BuilderImage:
-    """The builder's image without a shell."""
-    return build_image("executor", image_sources, image_builder, registry, session_directory)
-
-
-@pytest.fixture(scope="session")
-def debug_image(
-    image_sources: Path, image_builder: Builder, registry: LoopbackRegistry, session_directory: Path
-) -> BuilderImage:
-    """The builder's image with busybox, for GitLab's jobs."""
-    return build_image("debug", image_sources, image_builder, registry, session_directory)
-
-
-@pytest.fixture(scope="session")
-def docker(as_root: None) -> Iterator[DockerDaemon]:
-    """A real Docker Engine without any image."""
-    with docker_daemon() as running:
-        yield running

@@ -19,6 +19,10 @@ _OWN_MOUNTS = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified 
 _START_SECONDS = 60
 
 
+class EngineError(Exception):
+    """The engine does not start, or is not installed."""
+
+
 @dataclass(frozen=True, slots=True)
 class DockerDaemon:
     """A running engine.
@@ -72,6 +76,8 @@ class DockerDaemon:
 @contextlib.contextmanager
 def docker_daemon() -> Iterator[DockerDaemon]:
     """A Docker Engine that is gone afterwards, with all its containers and images."""
+    if not os.path.exists(_PROGRAM):
+        raise EngineError(f"there is no {_PROGRAM}")
     directory = Path(tempfile.mkdtemp(prefix="docker-", dir="/var/tmp"))
     process = _start(directory)
     daemon = DockerDaemon(directory)
@@ -105,7 +111,7 @@ def _wait(process: subprocess.Popen[bytes], daemon: DockerDaemon) -> None:
     while daemon.docker("version").status:
         if process.poll() is not None or time.monotonic() > deadline:
             log = (daemon.directory / "log").read_text(errors="replace")
-            raise RuntimeError(f"dockerd does not answer:\n{log[-4000:]}")
+            raise EngineError(f"dockerd does not answer:\n{log[-4000:]}")
         time.sleep(0.1)
 
 

@@ -1,8 +1,8 @@
 """The renderer for log collectors: one JSON object a line.
 
 Keys: ``level``, ``time`` (RFC 3339, UTC), ``msg``; where they apply ``event`` (step-started, output, step-finished,
-transfer), ``step``, ``line`` (of the Dockerfile), ``stream``, ``outcome``, ``seconds``, ``detail``, ``action``,
-``what``, ``done``, ``total`` (bytes), ``note``, ``hint``.
+transfer, span), ``step``, ``line`` (of the Dockerfile), ``stream``, ``outcome``, ``seconds``, ``detail``, ``action``,
+``what``, ``done``, ``total`` (bytes), ``note``, ``work``, ``hint``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from builder.cli.options import Verbosity
 from builder.cli.render import wording
 from builder.cli.render.levels import shows
 from builder.cli.render.sink import Sink
-from builder.progress import Event, Level, Message, Step, StepFinished, StepOutput, StepStarted, Transfer
+from builder.progress import Event, Level, Message, Span, Step, StepFinished, StepOutput, StepStarted, Transfer
 
 
 class JsonRenderer:
@@ -56,7 +56,7 @@ def _level(event: Event) -> Level:
         return "error"
     if isinstance(event, Transfer):
         return "info" if event.note or event.done == event.total else "debug"
-    return "info"
+    return "trace" if isinstance(event, Span) else "info"
 
 
 def _message(event: Event) -> str:
@@ -73,6 +73,8 @@ def _message(event: Event) -> str:
             return wording.transfer(event)
         case Transfer():
             return wording.running(event.action, 1, event.done, event.total)
+        case Span():
+            return f"{event.work} {event.what} {wording.seconds(event.ended - event.started)}"
 
 
 def _fields(event: Event) -> dict[str, Any]:
@@ -89,6 +91,9 @@ def _fields(event: Event) -> dict[str, Any]:
         case Transfer():
             fields = {"event": "transfer", "action": event.action, "what": event.what, "done": event.done}
             return fields | {"total": event.total} | ({"note": event.note} if event.note else {})
+        case Span():
+            taken = {"work": event.work, "what": event.what, "seconds": round(event.ended - event.started, 3)}
+            return {"event": "span", **_step(event.step), **taken}
 
 
 def _step(step: Step | None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def transfer(stage: Stage, instruction: Copy | Add, around: Surroundings) -> Cha
     options = _options(stage, instruction, around)
     copier = Copier(tree, options)
     _Transfer(stage, instruction, around, tree, copier, options).run()
-    stage.note(f"{_history(instruction)} # buildkit", empty_layer=False)
+    stage.note(created_by(instruction), empty_layer=False)
     if not linked:
         return stage.changed(copier.changes)
     changes = with_parents(tree, copier.changes)
@@ -53,7 +53,8 @@ def _options(stage: Stage, instruction: Transfer, around: Surroundings) -> CopyO
     )
 
 
-def _history(instruction: Copy | Add) -> str:
+def created_by(instruction: Copy | Add) -> str:
+    """What the history says of it."""
     words = [instruction.keyword]
     if isinstance(instruction, Copy) and instruction.parents:
         words.append("--parents")
@@ -63,7 +64,7 @@ def _history(instruction: Copy | Add) -> str:
         words.append(f"--chmod={instruction.chmod}")
     words += instruction.sources
     words += [f"<<{heredoc.name}" for heredoc in instruction.heredocs]
-    return " ".join([*words, instruction.destination])
+    return " ".join([*words, instruction.destination, "# buildkit"])
 
 
 class _Transfer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.context.git_source import GitSource, check_out_source
@@ -30,12 +30,14 @@ class Surroundings:
         time: SOURCE_DATE_EPOCH, None if not set.
         scratch: a directory for what is downloaded or unpacked on the way.
         environment: of programs that fetch (git).
+        fetched: by source, what has been fetched already.
     """
 
     sources: SourceTree
     time: int | None
     scratch: Path
     environment: Mapping[str, str]
+    fetched: dict[str, tuple[SourceTree, str]] = field(default_factory=dict)
 
 
 def is_remote(source: str) -> bool:
@@ -43,8 +45,14 @@ def is_remote(source: str) -> bool:
     return source.startswith(_URLS) or GitSource.parse(source) is not None
 
 
-def url_tree(url: str, instruction: Add, around: Surroundings) -> tuple[FileTree, str]:
+def url_tree(url: str, instruction: Add, around: Surroundings) -> tuple[SourceTree, str]:
     """A tree with the file that `url` gives, mode 0600, and the file's name in it. Raises ContextError."""
+    if url not in around.fetched:
+        around.fetched[url] = _downloaded(url, instruction, around)
+    return around.fetched[url]
+
+
+def _downloaded(url: str, instruction: Add, around: Surroundings) -> tuple[SourceTree, str]:
     checksum = None
     if instruction.checksum:
         try:
@@ -60,6 +68,13 @@ def url_tree(url: str, instruction: Add, around: Surroundings) -> tuple[FileTree
 
 def git_tree(source: GitSource, instruction: Add, around: Surroundings) -> SourceTree:
     """The files of a repository, without ``.git`` unless that is to be kept. Raises ContextError."""
+    name = f"{source.remote}#{source.reference}:{source.directory}"
+    if name not in around.fetched:
+        around.fetched[name] = _cloned(source, instruction, around), ""
+    return around.fetched[name][0]
+
+
+def _cloned(source: GitSource, instruction: Add, around: Surroundings) -> SourceTree:
     target = around.scratch / f"git-{secrets.token_hex(8)}"
     wanted = check_out_source(
         source,

@@ -60,9 +60,13 @@ def run(
         raise _failed(stage, instruction, words, status, services.advice)
     changes = rootfs.snapshot(stage.tree)
     stage.tree.apply(changes)
-    created_by = " ".join(["RUN", *stage.scope.run_prefix(), *words])
-    stage.note(f"{created_by} # buildkit", empty_layer=False)
+    stage.note(created_by(stage, instruction), empty_layer=False)
     return changes
+
+
+def created_by(stage: Stage, instruction: Run) -> str:
+    """What the history says of it."""
+    return " ".join(["RUN", *stage.scope.run_prefix(), *_words(stage, instruction), "# buildkit"])
 
 
 def check(instruction: Run) -> None:
@@ -122,9 +126,15 @@ def _command(
         gid=process.gid,
         groups=process.groups,
         root=_root(where),
-        mounts=(*_script(instruction, services.scratch), *mounted.mounts),
+        mounts=(*_emulator(stage, services), *_script(instruction, services.scratch), *mounted.mounts),
         network=network,
     )
+
+
+def _emulator(stage: Stage, services: Services) -> tuple[Bind, ...]:
+    """The interpreter of programs for another processor, where the kernel does not have it open."""
+    found = services.emulators.get(stage.image.platform.architecture)
+    return () if found is None else (found,)
 
 
 def _root(where: OverlayDirectories | PlainDirectory) -> OverlayRoot | DirectoryRoot:

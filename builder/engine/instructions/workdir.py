@@ -18,11 +18,22 @@ def absolute(working_dir: str, path: str) -> str:
     return "/" + inside(posixpath.join(working_dir or "/", path))
 
 
-def workdir(stage: Stage, instruction: Workdir, time: int | None) -> Changes | None:
-    """Set the directory; what had to be made belongs to the current USER. None: no layer (the root)."""
+def enter(stage: Stage, instruction: Workdir) -> str:
+    """Set the directory alone; returns it."""
     path = absolute(stage.config.working_dir, instruction.path)
     stage.config = replace(stage.config, working_dir=path)
-    stage.note(f"WORKDIR {path}", empty_layer=path == "/")
+    return path
+
+
+def created_by(stage: Stage) -> str:
+    """What the history says of the WORKDIR that was entered last."""
+    return f"WORKDIR {stage.config.working_dir}"
+
+
+def workdir(stage: Stage, instruction: Workdir, time: int | None) -> Changes | None:
+    """Set the directory; what had to be made belongs to the current USER. None: no layer (the root)."""
+    path = enter(stage, instruction)
+    stage.note(created_by(stage), empty_layer=path == "/")
     if path == "/":
         return None
     owner = file_owner(stage.tree, stage.config.user) if stage.config.user else None

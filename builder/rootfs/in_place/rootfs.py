@@ -81,23 +81,21 @@ class InPlaceRootFs:
                 changes[name] = Entry(Kind.DIRECTORY, 0o755, mtime=int(time.time()))
         return rebased(changes, self._files)
 
-    def fork(self, tree: FileTree) -> InPlaceRootFs:
+    def fork(self, tree: FileTree, *, last: bool = False) -> InPlaceRootFs:
         scratch = self._new_scratch()
         if self._initial is None:
-            return InPlaceRootFs(self._container, scratch, tree.fork(), self._ownership)
+            other = InPlaceRootFs(self._container, scratch, tree.fork(), self._ownership)
+            if last:
+                self._hand_over(other)
+            return other
         other = InPlaceRootFs(self._container, scratch, self._initial, self._ownership, self._image)
         other._pending = list(self._pending)
         return other
 
-    def hand_over(self, tree: FileTree) -> InPlaceRootFs:
-        """A RootFs that goes on with these very files: like `fork`, when nobody needs this stage's any more."""
-        if self._initial is not None:
-            return self.fork(tree)
-        heir = self.fork(tree)
-        heir._initial = None
-        heir._pending = list(self._pending)
+    def _hand_over(self, heir: InPlaceRootFs) -> None:
+        """Let `heir` go on with these very files, wherever they are."""
+        heir._initial, heir._pending = None, list(self._pending)
         heir._files, heir._untouched, heir._watched = self._files, self._untouched, self._watched
-        return heir
 
     def _new_scratch(self) -> Path:
         self._forks += 1

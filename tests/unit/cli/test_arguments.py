@@ -170,8 +170,6 @@ def test_every_flag_of_kanikos_executor_is_there() -> None:
 @pytest.mark.parametrize(
     ("argv", "refused"),
     [
-        (["--cache"], "--cache"),
-        (["--cache=true"], "--cache"),
         (["--profile"], "--profile"),
         (["--network=none"], "--network"),
         (["--profile"], "--profile"),

@@ -103,7 +103,7 @@ def test_a_secret_is_in_nothing_that_is_said(context: Path, tmp_path: Path) -> N
     assert "hunter2" not in error
 
 
-@pytest.mark.parametrize("flag", ["--cache"])
+@pytest.mark.parametrize("flag", ["--profile"])
 def test_what_is_not_there_yet(flag: str, context: Path) -> None:
     status, _, error = run(context, "--no-push", flag)
     assert status == 1

@@ -37,6 +37,7 @@ class RecordedRootFs:
     def __init__(self) -> None:
         self.added: list[Changes] = []
         self.closed = 0
+        self.forked_last: bool | None = None
 
     def add(self, changes: Changes) -> None:
         self.added.append(changes)
@@ -47,7 +48,8 @@ class RecordedRootFs:
     def snapshot(self, tree: FileTree) -> Changes:
         return {}
 
-    def fork(self, tree: FileTree) -> RecordedRootFs:
+    def fork(self, tree: FileTree, *, last: bool = False) -> RecordedRootFs:
+        self.forked_last = last
         return RecordedRootFs()
 
     def close(self) -> None:
@@ -121,6 +123,13 @@ def test_forks_are_separate() -> None:
     fork.put("new", entry("f"))
     assert stage.tree.entry("new") is None
     assert stage.fork_rootfs() is not stage.rootfs
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_files_know_whether_a_fork_is_the_last(last: bool) -> None:
+    base = RecordedBase()
+    make_stage(base).fork_rootfs(last=last)
+    assert base.made.forked_last is last
 
 
 def test_closing() -> None:

@@ -264,7 +264,7 @@ def test_a_stage_from_another(stand: Stand, last: bool) -> None:
     first.prepare()
     written(stand.root, "made", "by the first")
     tree.apply(first.snapshot(tree))
-    second = first.hand_over(tree) if last else first.fork(tree)
+    second = first.fork(tree, last=last)
     second_tree = tree.fork()
     second.prepare()
     assert (stand.root / "made").read_text() == "by the first"

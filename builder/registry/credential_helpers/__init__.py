@@ -1,0 +1,1 @@
+"""What ``--credential-helpers`` names: ways to find credentials besides Docker's files."""
