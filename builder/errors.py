@@ -58,6 +58,10 @@ class LayerError(BuilderError):
     """A layer or archive that is damaged, or of a form that is not understood."""
 
 
+class UnusableLayer(LayerError):
+    """A cached layer that cannot be read, or is not what its cache says; it can be built instead."""
+
+
 class ManifestError(BuilderError):
     """A manifest, index or image config that is not valid, or of a kind that is not understood."""
 

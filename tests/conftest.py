@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 from support.account import Account, ordinary_user, readable_python
 from support.bases import push_busybox, push_debian
+from support.binfmt import binfmt_misc
 from support.builder import Builder, MakeBuilder, remove_tree
 from support.builder_images import BuilderImage, build_image, copy_sources
 from support.containers import Podman, podman
 from support.contexts import MakeContext, write_context
 from support.docker_daemon import DockerDaemon, EngineError, docker_daemon
+from support.multiarch import Bases as MultiarchBases
 from support.registry import LoopbackRegistry
-
 
 collect_ignore = ["benchmarks"]  # run by name alone: `make bench`
 
@@ -70,6 +71,25 @@ def busybox(registry: LoopbackRegistry, session_directory: Path) -> dict[str, st
 def debian(registry: LoopbackRegistry, as_root: None) -> str:
     """The reference of the Debian base."""
     return push_debian(registry)
+
+
+@pytest.fixture(scope="session")
+def multiarch(registry: LoopbackRegistry, session_directory: Path) -> MultiarchBases:
+    """Pushes bases of several platforms to the registry."""
+    return MultiarchBases(registry, session_directory)
+
+
+@pytest.fixture(scope="session")
+def arm64_busybox(multiarch: MultiarchBases) -> str:
+    """The reference of a busybox for this machine and for arm64."""
+    return multiarch.busybox("base/busybox:multiarch")
+
+
+@pytest.fixture
+def binfmt(as_root: None) -> Iterator[None]:
+    """binfmt_misc, mounted."""
+    with binfmt_misc():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ class LocalCache:
     near = True
 
     def __init__(self, directory: Path, blobs: BlobStore, progress: Progress) -> None:
-        self._directory, self._blobs, self._progress = directory, blobs, progress
+        self.directory, self._blobs, self._progress = directory, blobs, progress
         self._lock = threading.Lock()
         self._read_only = False
         self._unreadable = False
@@ -49,11 +49,11 @@ class LocalCache:
         return True
 
     def lookup(self, key: CacheKey) -> CachedLayer | None:
-        path = record_path(self._directory, key)
+        path = record_path(self.directory, key)
         if self._unreadable or not path.exists():
             return None
         try:
-            with shared(lock_path(self._directory)):
+            with shared(lock_path(self.directory)):
                 return self._found(path, key)
         except FileNotFoundError:
             return None  # it was removed a moment ago
@@ -69,7 +69,7 @@ class LocalCache:
         if self._read_only or not self._blobs.has(result.blob.descriptor.digest, result.blob.descriptor.size):
             return
         try:
-            with explained("write", self._directory):
+            with explained("write", self.directory):
                 self._write(key, result)
         except BuilderError as error:
             with self._lock:
@@ -79,7 +79,7 @@ class LocalCache:
 
     def describe(self, key: CacheKey, components: Sequence[Component]) -> None:
         """Keep what a key was made from, so that a later build can say what has changed."""
-        path = inputs_path(self._directory, key)
+        path = inputs_path(self.directory, key)
         if self._read_only or path.exists():
             return
         with contextlib.suppress(BuilderError, OSError):
@@ -138,7 +138,7 @@ class LocalCache:
             instruction=result.instruction,
             blob_mtime_ns=mtime,
         )
-        path = record_path(self._directory, key)
+        path = record_path(self.directory, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, record.to_json())
 

@@ -26,11 +26,13 @@ class StepPlace:
         dockerfile: what tells it from others on this machine, with what else it is built for.
         stage: its name or index.
         position: among the steps of its stage, from 0.
+        first: beneath it is only what the stage is FROM.
     """
 
     dockerfile: str
     stage: str
     position: int
+    first: bool
 
 
 class StepHistory:
@@ -49,7 +51,7 @@ class StepHistory:
         if key is not None:
             with contextlib.suppress(OSError):
                 before = inputs.from_json(inputs_path(self._directory, key).read_bytes())
-        return "not built before" if before is None else inputs.reason(before, components, first=step.position == 0)
+        return "not built before" if before is None else inputs.reason(before, components, first=step.first)
 
     def note(self, step: StepPlace, key: CacheKey) -> None:
         """Keep the key that a step has now."""

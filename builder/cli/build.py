@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from builder.cli.build_options import build_options
 from builder.cli.confidential import values
 from builder.cli.in_place import Surroundings, choose, recover, recover_credentials
 from builder.cli.options import BuildOptions
 from builder.cli.outputs import outputs, tell
+from builder.cli.profile import Profile
+from builder.cli.registries import network_of
 from builder.cli.session import Session
 from builder.context.dockerfile import DockerfileSource, read_dockerfile
 from builder.context.ignore import read_ignore
 from builder.context.open import BuildContext, open_context
 from builder.engine.request import BuildRequest, ImageFormat
+from builder.errors import BuilderError
 from builder.progress import log
 
 
@@ -25,16 +31,40 @@ def build(session: Session) -> int:
     for note in options.notes:
         log(session.progress, "debug", note)
     recover(options, session)
+    with _profiled(session, options.profile) as session:
+        _build(options, session)
+    return 0
+
+
+@contextmanager
+def _profiled(session: Session, path: Path | None) -> Iterator[Session]:
+    """The session with a Profile between it and its renderer; the trace is written however the build ends."""
+    profile = Profile(session.progress)
+    try:
+        yield replace(session, progress=profile)
+    except BaseException:
+        if path:
+            try:
+                profile.write(path, session.redactor)
+            except BuilderError as error:
+                log(session.progress, "warning", error.message)
+        raise
+    if path:
+        profile.write(path, session.redactor)
+
+
+def _build(options: BuildOptions, session: Session) -> None:
+    network = network_of(options.registry, session)
     with open_context(
         options.context.spec,
         state_dir=options.state_dir,
         environment=session.environment,
         progress=session.progress,
+        network=network,
     ) as context:
-        dockerfile = read_dockerfile(options.dockerfile.name, context.root)
+        dockerfile = read_dockerfile(options.dockerfile.name, context.root, network)
         around = Surroundings(context=context.root, dockerfile=dockerfile)
         _execute(build_request(options, context, dockerfile, session.environment), options, session, around)
-    return 0
 
 
 def _execute(request: BuildRequest, options: BuildOptions, session: Session, around: Surroundings) -> None:
@@ -48,6 +78,8 @@ def _execute(request: BuildRequest, options: BuildOptions, session: Session, aro
         result = build(request, parts)
     if result.digest:
         tell(request.outputs, result.digest, session.progress)
+        if isinstance(session.progress, Profile):
+            log(session.progress, "info", session.progress.summary())
 
 
 def build_request(
@@ -72,6 +104,8 @@ def build_request(
         environment=environment,
         confidential=options.confidential,
         ignore_paths=options.ignore_paths,
+        no_cache=options.cache.unasked,
+        no_cache_filter=options.cache.unasked_stages,
         materialize=options.in_place.materialize,
         dry_run=options.dry_run,
         check=options.check,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from builder.cli.arguments import Arguments, refuse_later
@@ -11,7 +11,7 @@ from builder.cli.confidential import confidential
 from builder.cli.docker_config import proxy_build_args
 from builder.cli.flags import BUILD_FLAGS
 from builder.cli.go_values import boolean, integer
-from builder.cli.option_values import choice, pairs, split
+from builder.cli.option_values import choice, pairs, path, split
 from builder.cli.options import (
     BuildOptions,
     CacheOptions,
@@ -40,7 +40,7 @@ def build_options(arguments: Arguments, environment: Mapping[str, str]) -> Build
         dockerfile=DockerfileOptions(name=_dockerfile(arguments)),
         output=_output(arguments, _epoch(build_args, environment)),
         registry=registry_options(arguments),
-        cache=_cache(arguments),
+        cache=_cache(arguments, environment),
         in_place=_in_place(arguments),
         build_args=build_args,
         labels=pairs("label", arguments.many("label")),
@@ -57,6 +57,7 @@ def build_options(arguments: Arguments, environment: Mapping[str, str]) -> Build
         dry_run=arguments.switch("dryrun"),
         check=arguments.switch("check"),
         notes=(*arguments.notes, *_feature_flags(environment)),
+        profile=path(arguments.text("profile")),
     )
 
 
@@ -161,12 +162,27 @@ def _ignore_paths(arguments: Arguments) -> tuple[str, ...]:
     return (*paths, "/var/run") if arguments.switch("ignore-var-run") else paths
 
 
-def _cache(arguments: Arguments) -> CacheOptions:
+def _names(lists: Iterable[str]) -> frozenset[str]:
+    """The names in lists with commas, as stages have them."""
+    return frozenset(name.strip().lower() for text in lists for name in text.split(",") if name.strip())
+
+
+def local_cache(arguments: Arguments, environment: Mapping[str, str]) -> bool:
+    """Whether layers are kept on this machine: not where the next job does not find them, nor if a flag says so."""
+    if "cache" in arguments.given and not arguments.switch("cache"):
+        return False
+    return environment.get("CI", "").lower() in ("", "0", "false", "no")
+
+
+def _cache(arguments: Arguments, environment: Mapping[str, str]) -> CacheOptions:
     enabled, repository = arguments.switch("cache"), arguments.text("cache-repo")
     place = cache_place(repository, destinations(arguments)) if enabled else None
     if enabled and place is None and not (arguments.switch("dryrun") or arguments.switch("check")):
         raise UsageError("--cache needs --cache-repo if there is no --destination to infer it from")
     return CacheOptions(
+        local=local_cache(arguments, environment),
+        unasked=arguments.switch("no-cache"),
+        unasked_stages=_names(arguments.many("no-cache-filter")),
         enabled=enabled,
         repository=repository,
         place=place,

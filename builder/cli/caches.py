@@ -10,16 +10,28 @@ from pathlib import Path
 
 from builder.cache.base import LayerCache, Work
 from builder.cache.freshness import Freshness
+from builder.cache.local import LocalCache
 from builder.cli.options import BuildOptions, CacheOptions
 from builder.cli.registries import registries
 from builder.cli.session import Session
 from builder.progress import log
 from builder.registry.client import Registries
 from builder.registry.policy import Backoff, RegistryPolicy
+from builder.storage.blobs import BlobStore
 
 _ATTEMPTS = 2
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_OF_SILENCE = 30.0
+
+
+def layer_caches(
+    options: BuildOptions, session: Session, client: Registries, blobs: BlobStore, stack: ExitStack
+) -> tuple[LayerCache, ...]:
+    """All caches of layers: this machine's first, which CI does without, then those shared with others."""
+    near: tuple[LayerCache, ...] = ()
+    if options.cache.local:
+        near = (LocalCache(options.state_dir / "cache", blobs, session.progress),)
+    return (*near, *shared_caches(options, session, client, stack))
 
 
 def shared_caches(

@@ -135,7 +135,7 @@ BUILD = group(
     switch("ignore-var-run", "Leave /var/run out of the snapshots.", old=("whitelist-var-run",)),
     switch("check", "Check the Dockerfile and stop."),
     switch("dryrun", "Print what would be built and stop."),
-    switch("profile", "Tell where the time went.", status="later"),
+    text("profile", "FILE", "Write where the time went, as a Chrome trace for https://ui.perfetto.dev."),
 )
 
 OUTPUT = group(
@@ -183,7 +183,9 @@ REGISTRY = group(
 
 CACHE = group(
     "Cache",
-    switch("cache", "Keep and use layers in a cache repository."),
+    switch("cache", "Keep and use layers in a cache repository; --cache=false: nor on this machine."),
+    switch("no-cache", "Take nothing from caches of layers, though store it there."),
+    many("no-cache-filter", "STAGE,...", "Stages of which nothing is taken from caches of layers."),
     text("cache-repo", "REPOSITORY", "Repository of the cached layers, or oci:PATH (default: <destination>/cache)."),
     text("cache-dir", "DIR", "Base images that `warm` has fetched; if it is given, cache mounts, too.", "/cache"),
     duration("cache-ttl", "How long a cached layer is used.", 336),

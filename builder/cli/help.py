@@ -23,11 +23,21 @@ COMMANDS = {
 }
 _USAGE = {
     "build": "builder [build] [--context SOURCE] --destination IMAGE [flags]",
+    "login": "builder login REGISTRY --username NAME --password-stdin [flags]",
     "push": "builder push PATH --destination IMAGE [flags]",
     "warm": "builder warm --image IMAGE [--cache-dir DIR] [flags]",
     "prune": "builder prune [--all] [--keep-storage SIZE] [--filter until=AGE] [flags]",
     "du": "builder du [flags]",
+    "manifest create": "builder manifest create IMAGE CHILD[=OS/ARCH[/VARIANT]]... [--amend] [flags]",
+    "manifest push": "builder manifest push from-args --platforms LIST --template NAME --target IMAGE [flags]\n"
+    "       builder manifest push from-spec FILE.yaml [flags]",
+    "manifest inspect": "builder manifest inspect IMAGE [--raw] [flags]",
 }
+
+
+def usage(command: str) -> str:
+    """How a command is written."""
+    return _USAGE[command]
 
 
 def overview() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.cli.options import BuildOptions
 from builder.cli.read_options import state_dir
@@ -21,10 +22,39 @@ from builder.isolation.sandboxed import NamespaceIsolation
 from builder.linux.capabilities import Capability, effective
 from builder.linux.namespaces import in_initial_user_namespace
 from builder.progress import log
+from builder.registry.certificate_files import certs_d
 from builder.registry.keychain import config_directory
 
+if TYPE_CHECKING:
+    from builder.isolation.in_place.keeper import Keeper
+
 _CREDENTIALS = re.compile(rb"TOKEN|PASSW|SECRET|CREDENTIAL|AUTH|_KEY|_JWT|_PAT$", re.IGNORECASE)
+_FILE_VARIABLES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CI_SERVER_TLS_CA_FILE",
+    "SSH_AUTH_SOCK",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AZURE_FEDERATED_TOKEN_FILE",
+)
+"""Variables that name files, or directories separated by colons, which registries are reached with."""
 _DEBUG_SHELL = "/busybox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InPlaceProcesses:
+    """Processes that were forked before there were threads.
+
+    Attributes:
+        helper: starts commands.
+        keeper: puts hidden files back if this process is killed.
+    """
+
+    helper: NamespaceIsolation
+    keeper: Keeper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +63,11 @@ class Chosen:
 
     Attributes:
         prepared: what this process may do; its isolation is that of namespaces, if that was chosen.
-        helper: starts commands in place, if that was chosen.
+        in_place: the processes that commands in place need, if that was chosen.
     """
 
     prepared: Prepared
-    helper: NamespaceIsolation | None = None
+    in_place: InPlaceProcesses | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +98,7 @@ def choose(options: BuildOptions, session: Session) -> Chosen:
     refused = surroundings.refusal(environment, options.in_place.directory, force=options.in_place.force)
     if refused is not None:
         return Chosen(prepared=_refused(prepared, refused))
-    return Chosen(prepared=prepared, helper=_in_place_helper())
+    return Chosen(prepared=prepared, in_place=_in_place_processes())
 
 
 def _unchanged() -> Prepared:
@@ -98,13 +128,15 @@ def _without_in_place(reason: IsolationError) -> str:
     return (reason.hint or "they cannot be had").removesuffix(f"; {IN_PLACE}")
 
 
-def _in_place_helper() -> NamespaceIsolation:
+def _in_place_processes() -> InPlaceProcesses:
     from builder.isolation.in_place.helper import start_helper
+    from builder.isolation.in_place.keeper import start_keeper
     from builder.linux.processes import erase_variables, forbid_inspection
 
     forbid_inspection()
     erase_variables(_CREDENTIALS)
-    return start_helper()
+    helper, pid = start_helper()
+    return InPlaceProcesses(helper=helper, keeper=start_keeper(pid))
 
 
 def home(directory: Path, state: Path) -> Path:
@@ -120,7 +152,12 @@ def recover_credentials(session: Session) -> None:
     if place.is_dir():
         from builder.isolation.in_place import credentials
 
-        credentials.recover(place)
+        for lost in credentials.recover(place):
+            log(
+                session.progress,
+                "warning",
+                f"{lost} is lost: it was in the memory of a build all of whose processes were killed; log in again",
+            )
 
 
 def recover(options: BuildOptions, session: Session) -> None:
@@ -142,9 +179,12 @@ def own_paths(options: BuildOptions, session: Session, around: Surroundings) -> 
     if around.dockerfile.path is not None:
         yield around.dockerfile.path
     yield config_directory(session.environment) / "config.json"
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_AUTH_SOCK"):
+    for name in _FILE_VARIABLES:
         if session.environment.get(name):
             yield from session.environment[name].split(":")
+    yield from filter(os.path.isdir, certs_d(session.environment))
+    for directory in filter(None, session.environment.get("PATH", "").split(":")):
+        yield from Path(directory).glob("docker-credential-*")
 
 
 def _own_paths(options: BuildOptions) -> Iterator[str | Path]:

@@ -81,9 +81,22 @@ def _version() -> int:
 def _help(arguments: list[str]) -> int:
     from builder.cli.flags import BUILD_FLAGS, PUSH_FLAGS
     from builder.cli.help import command_help, overview
+    from builder.cli.login_flags import LOGIN_FLAGS
+    from builder.cli.upkeep_flags import DU_FLAGS, PRUNE_FLAGS, WARM_FLAGS
 
-    tables = {"build": BUILD_FLAGS, "push": PUSH_FLAGS}
+    tables = {
+        "build": BUILD_FLAGS,
+        "push": PUSH_FLAGS,
+        "login": LOGIN_FLAGS,
+        "warm": WARM_FLAGS,
+        "prune": PRUNE_FLAGS,
+        "du": DU_FLAGS,
+    }
     topic = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if topic == "manifest":
+        from builder.cli.manifest.command import run
+
+        return run(["help"])
     if topic in tables:
         print(command_help(topic, tables[topic]), flush=True)
         return 0
@@ -91,19 +104,11 @@ def _help(arguments: list[str]) -> int:
     return 0
 
 
-def _collect_rarely() -> None:
-    """Have Python look for cyclic garbage only once much has been allocated.
-
-    A build makes many small objects that live to its end (modules, the entries of trees) and hardly any cycles: looking
-    through them again and again, as by default, takes a quarter of its time.
-    """
-    import gc
-
-    gc.set_threshold(100_000, 20, 100)
-
-
 def _session(command: str, arguments: list[str]) -> int:
-    _collect_rarely()
+    from builder.cli.startup import collect_rarely, compile_methods_late
+
+    collect_rarely()
+    compile_methods_late()
     from builder.cli import session
     from builder.cli.flags import BUILD_FLAGS, PUSH_FLAGS
 
@@ -115,9 +120,24 @@ def _session(command: str, arguments: list[str]) -> int:
         from builder.cli.push import push
 
         return session.run(command, PUSH_FLAGS, arguments, push)
+    if command == "manifest":
+        from builder.cli.manifest.command import run
+
+        return run(arguments)
     if command == "warm":
         from builder.cli.upkeep_flags import WARM_FLAGS
         from builder.cli.warm import warm
 
         return session.run(command, WARM_FLAGS, arguments, warm)
+    if command == "login":
+        from builder.cli.login import login
+        from builder.cli.login_flags import LOGIN_FLAGS
+
+        return session.run(command, LOGIN_FLAGS, arguments, login)
+    if command in ("prune", "du"):
+        from builder.cli.prune import du, prune
+        from builder.cli.upkeep_flags import DU_FLAGS, PRUNE_FLAGS
+
+        flags, body = (PRUNE_FLAGS, prune) if command == "prune" else (DU_FLAGS, du)
+        return session.run(command, flags, arguments, body)
     return session.refuse(command)

@@ -85,9 +85,12 @@ class RegistryOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """The caches that are shared with other machines, and what CI carries. The local cache has no flags.
+    """The caches of layers and base images, and what CI carries.
 
     Attributes:
+        local: whether layers are kept on this machine.
+        unasked: ``--no-cache``: nothing is taken from any cache of layers, though still stored.
+        unasked_stages: names of the stages of which that is true.
         enabled: ``--cache``: layers are looked up and stored in `place`.
         repository: as it was given.
         place: the repository of the cached layers, or the directory that is one; None if none was named, and there is
@@ -96,6 +99,9 @@ class CacheOptions:
         ttl: nanoseconds.
     """
 
+    local: bool = True
+    unasked: bool = False
+    unasked_stages: frozenset[str] = frozenset()
     enabled: bool = False
     repository: str = ""
     place: Reference | Path | None = None
@@ -133,6 +139,7 @@ class BuildOptions:
         targets: stages to build; the first is the image.
         ignore_paths: left out of snapshots.
         notes: to be said at debug level.
+        profile: where to write the trace.
     """
 
     context: ContextOptions
@@ -156,6 +163,7 @@ class BuildOptions:
     dry_run: bool
     check: bool
     notes: tuple[str, ...] = ()
+    profile: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

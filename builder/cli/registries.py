@@ -32,12 +32,25 @@ class RedactedKeychain:
         return self.keychain.describe(reference)
 
 
-def registries(options: RegistryOptions, session: Session) -> Registries:
-    """The registries, with credentials from Docker's files and then from the helpers."""
-    network = Network(options.policy, session.environment, session.progress)
-    session.redactor.add_found(network.proxies.secrets)
-    sources: list[Source] = [DockerKeychain(session.environment)]
+def registries(options: RegistryOptions, session: Session, *, load: bool = False) -> Registries:
+    """The registries, with credentials from Docker's files and then from the helpers.
+
+    Args:
+        load: read those files now, as they may be out of the way when they are first needed.
+    """
+    network = network_of(options, session)
+    files = DockerKeychain(session.environment)
+    if load:
+        files.load()
+    sources: list[Source] = [files]
     if options.credential_helpers != ():
         sources.append(helper_keychain(options.credential_helpers, session.environment, network, session.progress))
     keychain = RedactedKeychain(Keychains(*sources), session.redactor)
     return Registries(options.policy, keychain, session.progress, session.environment, network)
+
+
+def network_of(options: RegistryOptions, session: Session) -> Network:
+    """How all hosts are reached; the passwords of proxies are masked from now on."""
+    network = Network(options.policy, session.environment, session.progress)
+    session.redactor.add_found(network.proxies.secrets)
+    return network

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.cache.base_images import with_base_images
-from builder.cli.caches import cache_mounts
+from builder.cli.caches import cache_mounts, layer_caches
 from builder.cli.in_place import Chosen, Surroundings
 from builder.cli.options import BuildOptions
 from builder.cli.registries import registries
@@ -33,6 +33,7 @@ def services(options: BuildOptions, session: Session, chosen: Chosen, around: Su
     """The parts of one build; what it leaves running or on disk is ended and removed. Raises StorageError."""
     state, prepared = options.state_dir, chosen.prepared
     mounts = cache_mounts(options, session)
+    client = registries(options.registry, session, load=chosen.in_place is not None)
     ownership = ownership_of(prepared)
     container: Container | None = None
     isolation: Isolation | None = prepared.isolation
@@ -41,25 +42,28 @@ def services(options: BuildOptions, session: Session, chosen: Chosen, around: Su
         if prepared.isolation:
             stack.callback(prepared.isolation.close)
             session.signals.on_stop(prepared.isolation.cancel_all)
-        if chosen.helper is not None:
+        if chosen.in_place is not None:
             from builder.cli.in_place_parts import in_place_parts
 
-            container, isolation = in_place_parts(options, session, around, chosen.helper, scratch, stack)
+            container, isolation = in_place_parts(
+                options, session, around, chosen.in_place, scratch, stack, client.network
+            )
         overlay = container is None and _mounts_overlays(prepared, session, scratch)
         # On overlayfs itself, which is where containers are, the marks of an overlay's layers cannot be made.
         ownership = replace(ownership, overlay=overlay)
         workers = stack.enter_context(worker_threads(max(4, os.cpu_count() or 1)))
-        client = registries(options.registry, session)
         stack.callback(client.stop)
         session.signals.on_stop(client.interrupt)
+        blobs = BlobStore(state)
         yield Services(
             registries=client,
             images=with_base_images(options.cache.directory, client),
             progress=session.progress,
-            blobs=BlobStore(state),
-            layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership), scratch),
+            blobs=blobs,
+            layers=LayerStore(state / "layers", ownership, flavour(prepared, ownership), scratch, session.progress),
             scratch=scratch,
             cache_mounts=mounts,
+            caches=layer_caches(options, session, client, blobs, stack),
             isolation=isolation,
             refusal=prepared.reason,
             ownership=ownership,

@@ -80,6 +80,11 @@ def _guarded(session: Session, body: Callable[[Session], int], *, debugging: boo
         session.progress.close()
 
 
+def fail(error: BuilderError) -> int:
+    """Show an error that came before there was a session; returns the exit code."""
+    return _fail(error, MessageOptions(), Redactor(), dict(os.environ))
+
+
 def _fail(error: BuilderError, messages: MessageOptions, redactor: Redactor, environment: Mapping[str, str]) -> int:
     renderer = choose(messages, _standard_error(), redactor, environment)
     return show(error, renderer, redactor, state_dir=Path(), debugging=False)

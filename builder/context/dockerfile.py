@@ -9,6 +9,9 @@ from pathlib import Path
 
 from builder.digest import Readable
 from builder.errors import ContextError
+from builder.progress import Silent
+from builder.registry.network import Network
+from builder.registry.policy import RegistryPolicy
 
 MAX_SIZE = 16 << 20
 """Bytes; a Dockerfile that is longer is a mistake."""
@@ -29,18 +32,19 @@ class DockerfileSource:
     path: Path | None = None
 
 
-def read_dockerfile(name: str, context: Path) -> DockerfileSource:
+def read_dockerfile(name: str, context: Path, network: Network | None = None) -> DockerfileSource:
     """Read the Dockerfile that ``--dockerfile`` names.
 
     A relative name is looked up in the context, then in the working directory; ``-`` is standard input; ``http://`` and
-    ``https://`` are fetched. Raises ContextError; the message says which paths were tried.
+    ``https://`` are fetched by `network` (None: as the environment of the process says). Raises ContextError; the
+    message says which paths were tried.
     """
     if name == "-":
         import sys
 
         return DockerfileSource(text=_bounded(sys.stdin.buffer, "standard input"), name="Dockerfile (standard input)")
     if name.startswith(("https://", "http://")):
-        return _from_url(name)
+        return _from_url(name, network or Network(RegistryPolicy(), dict(os.environ), Silent()))
     tried = list(dict.fromkeys((Path(os.path.join(context, name)), Path(os.path.abspath(name)))))
     for path in tried:
         if path.exists():
@@ -53,11 +57,11 @@ def read_dockerfile(name: str, context: Path) -> DockerfileSource:
 _HINT = "name the Dockerfile with --dockerfile and the directory of its files with --context"
 
 
-def _from_url(url: str) -> DockerfileSource:
+def _from_url(url: str, network: Network) -> DockerfileSource:
     from builder.context.http import download
     from builder.context.spec import without_password
 
-    with download(url) as stream:
+    with download(url, network) as stream:
         return DockerfileSource(text=_bounded(stream, without_password(url)), name=without_password(url))
 
 

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from builder.context.spec import ContextSpec, without_password
 from builder.errors import ContextError
+from builder.registry.network import Network
 
 _TIMEOUT = 3600.0
 
 
-def check_out(spec: ContextSpec, target: Path, environment: Mapping[str, str]) -> None:
+def check_out(spec: ContextSpec, target: Path, environment: Mapping[str, str], network: Network) -> None:
     """Clone the repository into the existing empty directory `target` and check out what `spec` asks for.
 
     The whole history is fetched unless ``--git depth`` says otherwise, and ``.git`` stays, as with kaniko. Credentials
     (of the URL, or GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD) are handed over in the environment, never as an
     argument. Raises ContextError.
     """
-    url = _remote(spec, environment)
-    git = _Git(target, _environment(spec, url, environment), spec.description)
-    git.run("clone", "--no-checkout", *_clone_flags(spec), "--", without_password(url), ".")
-    git.run("checkout", "--detach", "--quiet", _revision(spec, git))
-    if spec.git.recurse_submodules:
-        git.run("submodule", "update", "--init", "--recursive")
+    from builder.context.git_network import git_surroundings
+
+    url, skip = _remote(spec, environment), spec.git.insecure_skip_tls
+    with git_surroundings(url, environment, network, target.parent, insecure_skip_tls=skip) as surroundings:
+        git = _Git(target, surroundings, spec.description)
+        git.run("clone", "--no-checkout", *_clone_flags(spec), "--", without_password(url), ".")
+        git.run("checkout", "--detach", "--quiet", _revision(spec, git))
+        if spec.git.recurse_submodules:
+            git.run("submodule", "update", "--init", "--recursive")
 
 
 class _Git:
@@ -38,7 +43,9 @@ class _Git:
     def run(self, *arguments: str) -> None:
         status, message = self._run(arguments)
         if status:
-            raise ContextError(f"git {arguments[0]} of {self._what} failed: {message or f'status {status}'}")
+            message = without_passwords(message)
+            what = f"git {arguments[0]} of {self._what} failed: {message or f'status {status}'}"
+            raise ContextError(what, hint=git_hint(message))
 
     def _run(self, arguments: Sequence[str]) -> tuple[int, str]:
         from builder.process import run
@@ -80,13 +87,19 @@ def _revision(spec: ContextSpec, git: _Git) -> str:
     return "HEAD"
 
 
-def _environment(spec: ContextSpec, url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    return git_environment(url, environment, insecure_skip_tls=spec.git.insecure_skip_tls)
+def git_environment(
+    url: str,
+    environment: Mapping[str, str],
+    *,
+    insecure_skip_tls: bool = False,
+    settings: Sequence[tuple[str, str]] = (),
+) -> dict[str, str]:
+    """What git is run with: nothing asks, no protocol reads local files, credentials for the host of `url` alone.
 
-
-def git_environment(url: str, environment: Mapping[str, str], *, insecure_skip_tls: bool = False) -> dict[str, str]:
-    """What git is run with: nothing asks, no protocol reads local files, credentials for the host of `url` alone."""
-    settings = []
+    Args:
+        settings: more of git's configuration.
+    """
+    settings = list(settings)
     header = authorization(url, environment)
     if header:
         parts = urlsplit(url)
@@ -114,3 +127,22 @@ def authorization(url: str, environment: Mapping[str, str]) -> str:
     if not user and not password:
         return ""
     return "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def git_hint(message: str) -> str | None:
+    """What to do about an error that git reports about the way to a host."""
+    if "certificate" in message.lower():
+        return (
+            "give the certificate authority as a file in SSL_CERT_DIR (/kaniko/ssl/certs in the builder's image), by "
+            "SSL_CERT_FILE or --registry-certificate HOST=FILE; --skip-tls-verify-registry HOST accepts any certificate"
+        )
+    if "response 407" in message:
+        return "the proxy wants a user and password: http://USER:PASSWORD@host:port in http_proxy or https_proxy"
+    if "proxy" in message.lower():
+        return "check http_proxy, https_proxy and no_proxy"
+    return None
+
+
+def without_passwords(text: str) -> str:
+    """`text` without the users and passwords of all URLs in it."""
+    return re.sub(r"(\w+://)[^\s/@\"']+@", r"\1", text)

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.context.git import git_environment
+from builder.context.git import git_hint, without_passwords
+from builder.context.git_network import git_surroundings
 from builder.context.spec import without_password
 from builder.errors import ContextError
+from builder.registry.network import Network
 
 _TIMEOUT = 3600.0
 _HTTP = re.compile(r"https?://[^#]+\.git(?:#.*)?")
@@ -46,7 +48,13 @@ class GitSource:
 
 
 def check_out_source(
-    source: GitSource, target: Path, environment: Mapping[str, str], *, keep_git_dir: bool, checksum: str | None
+    source: GitSource,
+    target: Path,
+    environment: Mapping[str, str],
+    network: Network,
+    *,
+    keep_git_dir: bool,
+    checksum: str | None,
 ) -> Path:
     """Fetch `source` into the new directory `target`, submodules too, and return the directory that is wanted.
 
@@ -54,7 +62,18 @@ def check_out_source(
     """
     shown = without_password(source.remote)
     target.mkdir(parents=True)
-    git = _Git(target, git_environment(source.remote, environment), shown)
+    with git_surroundings(source.remote, environment, network, target.parent) as surroundings:
+        _fetch(source, target, _Git(target, surroundings, shown), checksum)
+    if not keep_git_dir:
+        shutil.rmtree(target / ".git")
+    wanted = target / source.directory
+    if not wanted.is_dir() or not os.path.realpath(wanted).startswith(os.path.realpath(target)):
+        raise ContextError(f"{shown} has no directory {source.directory}")
+    return wanted
+
+
+def _fetch(source: GitSource, target: Path, git: _Git, checksum: str | None) -> None:
+    shown = without_password(source.remote)
     git.run("init", "--quiet", ".")
     git.run("remote", "add", "origin", shown)
     reference = source.reference or "HEAD"
@@ -65,12 +84,6 @@ def check_out_source(
         raise ContextError(f"{shown} is at commit {commit}, not {checksum}")
     if (target / ".gitmodules").exists():
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
-    if not keep_git_dir:
-        shutil.rmtree(target / ".git")
-    wanted = target / source.directory
-    if not wanted.is_dir() or not os.path.realpath(wanted).startswith(os.path.realpath(target)):
-        raise ContextError(f"{shown} has no directory {source.directory}")
-    return wanted
 
 
 def _whole(reference: str) -> tuple[str, ...] | None:
@@ -97,6 +110,7 @@ class _Git:
         if done.status and instead is not None:
             return self.run(*instead)
         if done.status:
-            message = without_password(done.stderr.decode(errors="replace").strip())
-            raise ContextError(f"git {arguments[0]} of {self._what} failed: {message or f'status {done.status}'}")
+            message = without_passwords(done.stderr.decode(errors="replace").strip())
+            what = f"git {arguments[0]} of {self._what} failed: {message or f'status {done.status}'}"
+            raise ContextError(what, hint=git_hint(message))
         return done.stdout.decode(errors="replace").strip()

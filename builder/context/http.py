@@ -138,7 +138,8 @@ class _Inflated:
             try:
                 inflated = self._inflater.decompress(data, size)
             except zlib.error:
-                raise Unreachable("what came is not compressed as the server says", hint=None, transient=False) from None
+                text = "what came is not compressed as the server says"
+                raise Unreachable(text, hint=None, transient=False) from None
             if inflated or not data:
                 return inflated
         return b""

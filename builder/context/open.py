@@ -12,6 +12,8 @@ from builder.context.spec import ContextSpec
 from builder.context.temporary import TemporaryDirectory
 from builder.errors import ContextError
 from builder.progress import Progress, log
+from builder.registry.network import Network
+from builder.registry.policy import RegistryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,12 @@ class BuildContext:
 
 
 def open_context(
-    spec: ContextSpec, *, state_dir: Path, environment: Mapping[str, str], progress: Progress
+    spec: ContextSpec,
+    *,
+    state_dir: Path,
+    environment: Mapping[str, str],
+    progress: Progress,
+    network: Network | None = None,
 ) -> BuildContext:
     """Make the context's files available.
 
@@ -50,6 +57,7 @@ def open_context(
 
     Args:
         environment: for git's credentials (GIT_TOKEN, GIT_USERNAME, GIT_PASSWORD, GIT_PULL_METHOD).
+        network: how other hosts are reached, None for what the environment says.
 
     Raises ContextError.
     """
@@ -60,7 +68,8 @@ def open_context(
     temporary = TemporaryDirectory.create(state_dir)
     try:
         log(progress, "info", f"fetching the context: {spec.description}")
-        _FETCHERS[spec.kind](spec, temporary.path, environment)
+        network = network or Network(RegistryPolicy(), environment, progress)
+        _FETCHERS[spec.kind](spec, temporary.path, network)
         return BuildContext(_root(temporary.path, spec), spec.description, temporary)
     except BaseException:
         temporary.remove()
@@ -74,13 +83,13 @@ def _root(directory: Path, spec: ContextSpec) -> Path:
     return root
 
 
-def _tar(spec: ContextSpec, target: Path, environment: Mapping[str, str]) -> None:
+def _tar(spec: ContextSpec, target: Path, network: Network) -> None:
     from builder.context.archive import unpack_file
 
     unpack_file(Path(spec.location), target)
 
 
-def _stdin(spec: ContextSpec, target: Path, environment: Mapping[str, str]) -> None:
+def _stdin(spec: ContextSpec, target: Path, network: Network) -> None:
     import sys
 
     from builder.context.archive import unpack
@@ -88,21 +97,21 @@ def _stdin(spec: ContextSpec, target: Path, environment: Mapping[str, str]) -> N
     unpack(sys.stdin.buffer, target, "standard input")
 
 
-def _git(spec: ContextSpec, target: Path, environment: Mapping[str, str]) -> None:
+def _git(spec: ContextSpec, target: Path, network: Network) -> None:
     from builder.context.git import check_out
 
-    check_out(spec, target, environment)
+    check_out(spec, target, network.environment, network)
 
 
-def _archive_url(spec: ContextSpec, target: Path, environment: Mapping[str, str]) -> None:
+def _archive_url(spec: ContextSpec, target: Path, network: Network) -> None:
     from builder.context.archive import unpack
     from builder.context.http import download
 
-    with download(spec.location) as stream:
+    with download(spec.location, network) as stream:
         unpack(stream, target, spec.description)
 
 
-_FETCHERS: Mapping[str, Callable[[ContextSpec, Path, Mapping[str, str]], None]] = {
+_FETCHERS: Mapping[str, Callable[[ContextSpec, Path, Network], None]] = {
     "tar": _tar,
     "stdin": _stdin,
     "git": _git,

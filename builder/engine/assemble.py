@@ -8,7 +8,7 @@ from dataclasses import replace
 from builder.engine.annotations import annotations_of
 from builder.engine.layers import Layer
 from builder.engine.request import BuildRequest
-from builder.engine.stage import Stage, rfc3339
+from builder.engine.stage import Stage, dated
 from builder.errors import UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor
@@ -75,12 +75,13 @@ def image_config(stage: Stage, request: BuildRequest, layers: list[Layer]) -> Im
     config = stage.config
     if request.labels:
         config = replace(config, labels={**config.labels, **request.labels})
+    created, history = dated(stage)
     return replace(
         stage.image,
-        created=rfc3339(stage.created),
+        created=created,
         config=config,
         diff_ids=tuple(layer.diff_id for layer in layers),
-        history=tuple(stage.history),
+        history=history,
     )
 
 

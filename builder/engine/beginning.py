@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from builder.dockerfile.ignore import IgnoreRules
 from builder.engine.bases import Bases
 from builder.engine.build_state import BuildState
+from builder.engine.caching.shared import shared_caching
 from builder.engine.layers import Layer, Packer
 from builder.engine.mounts.caches import CacheMounts
 from builder.engine.platforms import PlatformPlan
@@ -45,6 +46,7 @@ def begun(
     caches = CacheMounts(services.cache_mounts, services.ownership, services.layers.flavour)
     working = threading.Semaphore(services.parallel)
     created = _created(request)
+    caching = shared_caching(request, services.caches)
     return [
         BuildState(
             request=request,
@@ -58,6 +60,7 @@ def begun(
             context=context,
             context_lock=context_lock,
             caches=caches,
+            caching=caching,
             finished=finished,
             results={index: results[key] for index, key in each.keys.items()},
             working=working,

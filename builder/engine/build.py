@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from builder.digest import Digest
 from builder.dockerfile.ignore import IgnoreRules
@@ -12,6 +13,7 @@ from builder.engine import checks
 from builder.engine.assemble import assembled, joined
 from builder.engine.bases import Bases
 from builder.engine.beginning import begun
+from builder.engine.build_state import BuildState
 from builder.engine.emulation import with_emulators
 from builder.engine.executor import build_stages
 from builder.engine.export import export
@@ -21,6 +23,8 @@ from builder.engine.permission import AskedPermission
 from builder.engine.platforms import PlatformPlan, make_plans
 from builder.engine.request import BuildRequest
 from builder.engine.services import Services
+from builder.errors import Interrupted, UnusableLayer
+from builder.progress import log
 from builder.registry.push import Pusher
 
 
@@ -39,13 +43,31 @@ class BuildResult:
 def build(request: BuildRequest, services: Services) -> BuildResult:
     """Build an image, or one for each platform, and write the outputs.
 
-    Nothing is tagged, and no file written, unless the build has succeeded. Raises BuilderError.
+    Nothing is tagged, and no file written, unless the build has succeeded. Where a cached layer turns out to be of no
+    use, everything is built again, and the caches get what it gives. Raises BuilderError.
     """
+    try:
+        return _built(request, services)
+    except UnusableLayer as error:
+        log(services.progress, "warning", f"{error.message}; building again, without what is cached")
+    if services.isolation is not None:
+        services.isolation.resume()
+    return _built(replace(request, no_cache=True), services)
+
+
+def _built(request: BuildRequest, services: Services) -> BuildResult:
     with ExitStack() as stack:
         pusher = None
         if request.outputs.push and request.outputs.destinations and not (request.dry_run or request.check):
             pusher = stack.enter_context(Pusher(services.registries, services.progress))
-        contexts = NamedContexts(request.contexts, stack, services.scratch, request.environment, services.progress)
+        contexts = NamedContexts(
+            request.contexts,
+            stack,
+            services.scratch,
+            request.environment,
+            services.progress,
+            services.registries.network,
+        )
         bases = Bases(services, contexts)
         plans = _planned(request, bases, pusher)
         ignore = IgnoreRules.parse(request.ignore) if request.ignore else None
@@ -65,7 +87,17 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
             export(index, request.outputs, pusher)
             return BuildResult(digest=index.digest)
         finally:
-            states[0].stopped.set()
+            _finish(states[0])
+
+
+def _finish(state: BuildState) -> None:
+    """End what goes on in the background. Results are kept, unless whoever waits for the build has enough of it."""
+    if isinstance(sys.exception(), Interrupted):
+        state.stopped.set()
+        state.caching.cancel()
+    else:
+        state.caching.finish()
+        state.stopped.set()
 
 
 def _planned(request: BuildRequest, bases: Bases, pusher: Pusher | None) -> Sequence[PlatformPlan]:

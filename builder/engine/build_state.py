@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 
 from builder.dockerfile.stages import StageBase
 from builder.engine.bases import Bases
+from builder.engine.caching.chain import begun
+from builder.engine.caching.copied import Where
+from builder.engine.caching.origin import Origin
+from builder.engine.caching.shared import SharedCaching
 from builder.engine.layers import Layer, Packer
 from builder.engine.mounts.caches import CacheMounts
 from builder.engine.plan import Plan
@@ -18,7 +22,7 @@ from builder.engine.stage import Stage
 from builder.engine.steps import Steps
 from builder.image.platform import Platform
 from builder.rootfs.disk_tree import DiskTree
-from builder.rootfs.tree import SourceTree
+from builder.rootfs.tree import FileTree, SourceTree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class BuildState:
         working: held while an instruction is at work, so that no more are than there are processors.
         context_lock: held while `context` is used; it remembers what it has seen.
         stopped: set when the build has failed or was interrupted.
+        caching: where results are looked up and kept.
         finished: told of every layer of the exported image as soon as it is written.
     """
 
@@ -43,6 +48,7 @@ class BuildState:
     created: int
     context: DiskTree
     caches: CacheMounts
+    caching: SharedCaching
     finished: Callable[[Layer], None]
     results: dict[int, Future[Stage]]
     working: threading.Semaphore
@@ -60,7 +66,19 @@ class BuildState:
         if isinstance(found, StageBase):
             return self.results[found.index].result().fork_tree()
         if found.name == "scratch":
-            from builder.rootfs.tree import FileTree
-
             return FileTree()
         return self.bases.tree(found.name, platform)
+
+    def origin(self, name: str, platform: Platform) -> Origin:
+        """What ``--from=name`` means, without its files. Waits and raises as `source`."""
+        found, where = self.plan.graph.source(name), Where(after=f" of {name}")
+        if isinstance(found, StageBase):
+            stage = self.results[found.index].result()
+            return Origin(where=where, chain=stage.chain, tree=stage.fork_tree)
+        if found.name == "scratch":
+            return Origin(where=where, chain=begun(()), tree=FileTree)
+        files = self.bases.contexts.tree(found.name)
+        if files is not None:
+            return Origin(where=where, chain=None, tree=lambda: files)
+        image = self.bases.image(found.name, platform)
+        return Origin(where=where, chain=begun(image.config.diff_ids), tree=image.tree)

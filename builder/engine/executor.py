@@ -26,7 +26,7 @@ def build_stages(states: Sequence[BuildState]) -> list[Stage]:
     Raises what the first stage that failed raised; the others are stopped, commands and all. An exception that a
     signal handler raises in the waiting thread stops them too.
     """
-    for state in states:
+    for state in states if not states[0].caching.asked else ():
         prefetch(state.plan, unpack=state.services.overlay or state.services.container is not None)
     execution = _Execution(states)
     try:

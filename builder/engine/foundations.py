@@ -13,7 +13,6 @@ from builder.rootfs.image_files import ImageFiles
 from builder.rootfs.overlay import OverlayRootFs
 from builder.rootfs.tree import FileTree
 from builder.rootfs.walk import WalkRootFs
-from builder.storage.blob import Blob
 from builder.storage.failure import explained
 
 
@@ -29,8 +28,8 @@ class OnNothing:
     def start(self, *, unpack: bool) -> None:
         return
 
-    def blobs(self) -> tuple[Blob, ...]:
-        return ()
+    def image_files(self) -> ImageFiles:
+        return ImageFiles(self.services.layers, (), self.services.workers)
 
     def rootfs(self) -> RootFs:
         if self.services.overlay:
@@ -51,8 +50,8 @@ class OnImage:
     def start(self, *, unpack: bool) -> None:
         self.files.start(unpack=unpack)
 
-    def blobs(self) -> tuple[Blob, ...]:
-        return self.files.layers
+    def image_files(self) -> ImageFiles:
+        return self.files
 
     def rootfs(self) -> RootFs:
         if self.services.overlay:
@@ -77,8 +76,8 @@ class OnStage:
     def start(self, *, unpack: bool) -> None:
         self.stage.start(unpack=unpack)
 
-    def blobs(self) -> tuple[Blob, ...] | None:
-        return self.stage.blobs()
+    def image_files(self) -> ImageFiles | None:
+        return self.stage.image_files()
 
     def rootfs(self) -> RootFs:
         return self.stage.fork_rootfs(last=self.last)

@@ -16,6 +16,7 @@ from builder.image.media_types import Family
 from builder.layer.changes import Changes
 from builder.layer.entry import Entry
 from builder.layer.writer import Sink, write_layer
+from builder.progress import Step, current_step, working
 from builder.storage.blob import Blob
 
 
@@ -49,15 +50,15 @@ class Packer:
 
         `finished` is told of it then, in the thread that wrote it.
         """
-        return self._services.workers.submit(self._pack, changes, family, finished)
+        return self._services.workers.submit(self._pack, changes, family, finished, current_step.get())
 
-    def _pack(self, changes: Changes, family: Family, finished: Callable[[Layer], None]) -> Layer:
+    def _pack(self, changes: Changes, family: Family, finished: Callable[[Layer], None], step: Step | None) -> Layer:
         algorithm = self._format.compression
         deterministic = self._format.reproducible or self._format.epoch is not None
         if self._format.reproducible:
             changes = not_after(changes, self._format.epoch or 0)
         blobs = self._services.blobs
-        with blobs.ingest() as sink:
+        with working(self._services.progress, "compress", step=step), blobs.ingest() as sink:
             stoppable = _Stoppable(sink, self._stopped)
             written = write_layer(changes, stoppable, algorithm, self._format.level, deterministic=deterministic)
             sink.commit(written.digest, written.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.dockerfile.errors import DockerfileError
 from builder.dockerfile.syntax import Instruction
-from builder.errors import BuilderError, Interrupted, RunFailed
+from builder.errors import BuilderError, Interrupted, RunFailed, UnusableLayer
 
 
 class StepFailed(BuilderError):
@@ -26,7 +26,7 @@ def place(instruction: Instruction, stage: str) -> str:
 
 def located(error: BuilderError, instruction: Instruction, stage: str = "") -> BuilderError:
     """`error` with the place of `instruction` and the name of its stage, unless it has one or needs none."""
-    if isinstance(error, (DockerfileError, RunFailed, StepFailed, Interrupted, Stopped)):
+    if isinstance(error, (DockerfileError, RunFailed, StepFailed, Interrupted, Stopped, UnusableLayer)):
         return error
     where = place(instruction, stage)
     summary = instruction.text if len(instruction.text) <= 100 else instruction.text[:97] + "..."

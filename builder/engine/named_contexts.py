@@ -15,6 +15,7 @@ from builder.errors import UsageError
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform, best_match
 from builder.progress import Progress
+from builder.registry.network import Network
 from builder.rootfs.disk_tree import DiskTree
 from builder.storage.image import Image
 from builder.storage.oci_layout import read_oci_layout
@@ -32,6 +33,7 @@ class NamedContexts:
             takes.
         stack: closes what was opened, when the build is over.
         scratch: where archives and repositories are unpacked.
+        network: how other hosts are reached, None for what the environment says.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class NamedContexts:
         scratch: Path,
         environment: Mapping[str, str],
         progress: Progress,
+        network: Network | None = None,
     ) -> None:
         self._sources = {name.lower(): source for name, source in sources.items()}
         self._stack, self._scratch = stack, scratch
-        self._environment, self._progress = environment, progress
+        self._environment, self._progress, self._network = environment, progress, network
         self._trees: dict[str, DiskTree] = {}
         self._lock = threading.Lock()
 
@@ -103,6 +106,7 @@ class NamedContexts:
                     state_dir=self._scratch,
                     environment=self._environment,
                     progress=self._progress,
+                    network=self._network,
                 )
                 self._stack.enter_context(context)
                 self._trees[source] = DiskTree(str(context.root))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from builder.dockerfile.stages import StageBase, used_sources
-from builder.dockerfile.syntax import Add, Copy, Run, Workdir
+from builder.dockerfile.syntax import Add, Copy, Instruction, Run, Workdir
 from builder.engine.bases import BaseImage
 from builder.engine.plan import Plan, PlannedStage
+from builder.engine.stage import Stage
 
 
 def prefetch(plan: Plan, *, unpack: bool) -> None:
@@ -28,6 +29,17 @@ def prefetch(plan: Plan, *, unpack: bool) -> None:
                 stage.base.files.start(unpack=True)
             elif stage.index in wanted:
                 stage.base.files.start(unpack=False)
+
+
+def begin_reading(
+    plan: Plan, planned: PlannedStage, stage: Stage, rest: Sequence[Instruction], *, unpack: bool
+) -> None:
+    """Begin to read what is beneath a stage that has `rest` still to do: as `prefetch`, for one whose time has come."""
+    users = [each for each in plan.stages if each is not planned and planned.index in _with_bases(plan, [each.index])]
+    if unpack and (any(isinstance(each, Run) for each in rest) or any(user.runs for user in users)):
+        stage.start(unpack=True)
+    elif any(_looks(each) for each in rest) or any(_looks_at_tree(user) for user in users):
+        stage.start(unpack=False)
 
 
 def exported_line(plan: Plan) -> set[int]:
@@ -73,10 +85,11 @@ def _only_bases(plan: Plan) -> set[int]:
 
 
 def _looks_at_tree(stage: PlannedStage) -> bool:
-    return any(
-        isinstance(each, (Run, Workdir)) or (isinstance(each, (Copy, Add)) and not _is_linked(each))
-        for each in stage.instructions
-    )
+    return any(_looks(each) for each in stage.instructions)
+
+
+def _looks(each: Instruction) -> bool:
+    return isinstance(each, (Run, Workdir)) or (isinstance(each, (Copy, Add)) and not _is_linked(each))
 
 
 def _is_linked(instruction: Copy | Add) -> bool:

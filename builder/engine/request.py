@@ -70,6 +70,8 @@ class BuildRequest:
         materialize: write the image's files to the container's root, if the build is in place.
         dry_run: only print the plan.
         check: only check the Dockerfile.
+        no_cache: nothing is taken from caches, though still stored.
+        no_cache_filter: names of stages of which that is true.
         confidential: what ``--secret`` and ``--ssh`` give.
         environment: the builder's own environment, for the programs that it starts (git).
     """
@@ -90,6 +92,8 @@ class BuildRequest:
     single_snapshot: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     confidential: Confidential = field(default_factory=Confidential)
+    no_cache: bool = False
+    no_cache_filter: frozenset[str] = frozenset()
     ignore_paths: tuple[str, ...] = ()
     materialize: bool = False
     dry_run: bool = False

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.cache.base import LayerCache
+from builder.cache.inventory import STARTED
 from builder.errors import IsolationError, StorageError
 from builder.isolation.base import Isolation
 from builder.isolation.command import Bind
@@ -46,6 +48,7 @@ class Services:
         workers: threads for layers that are read or written in the background.
         parallel: how many instructions may be at work at once.
         images: where base images come from, if that is not just `registries`.
+        caches: of layers, in the order in which they are asked.
         emulators: by architecture (Go's name), what must be visible where programs for it are run.
     """
 
@@ -64,6 +67,7 @@ class Services:
     advice: str | None = None
     parallel: int = 2
     images: Images | None = None
+    caches: tuple[LayerCache, ...] = ()
     emulators: Mapping[str, Bind] = field(default_factory=dict)
 
 
@@ -82,6 +86,7 @@ def scratch_directory(state_dir: Path) -> Iterator[Path]:
         with shared(builds), explained("write", scratch):
             scratch.mkdir(mode=0o700)
             stack.enter_context(shared(scratch))
+            (scratch / STARTED).touch()
         try:
             yield scratch
         finally:

@@ -16,8 +16,8 @@ from builder.image.media_types import Family
 from builder.image.platform import Platform
 from builder.layer.changes import Changes
 from builder.rootfs.base import RootFs
+from builder.rootfs.image_files import ImageFiles
 from builder.rootfs.tree import FileTree, with_parents
-from builder.storage.blob import Blob
 
 COMMENT = "buildkit.dockerfile.v0"
 
@@ -33,8 +33,8 @@ class Base(Protocol):
         """Begin to read in the background what `tree`, or with `unpack` also `rootfs`, will need."""
         ...
 
-    def blobs(self) -> tuple[Blob, ...] | None:
-        """The layers that make up the files; None where they are more than layers."""
+    def image_files(self) -> ImageFiles | None:
+        """The files as layers that nobody needs to have read; None where they are more than that."""
         ...
 
 
@@ -48,6 +48,7 @@ class Stage:
         layers: those of the base, and one for each instruction that makes one, complete or still being written.
         cmd_is_own: a CMD was set in this stage, so that ENTRYPOINT does not clear it.
         created: of the image and its history, seconds since the epoch.
+        inherited: how many entries of the history are those of the image that it is based on.
         chain: where it has got to for the caches; None without any.
     """
 
@@ -63,6 +64,7 @@ class Stage:
     layers: list[Future[Layer]] = field(default_factory=list)
     cmd_is_own: bool = False
     chain: Chain | None = None
+    inherited: int = 0
     _tree: FileTree | None = None
     _rootfs: RootFs | None = None
     _unplaced: list[Changes] = field(default_factory=list)
@@ -97,12 +99,12 @@ class Stage:
             if self._rootfs is None and (unpack or self._tree is None):
                 self.base.start(unpack=unpack)
 
-    def blobs(self) -> tuple[Blob, ...] | None:
-        """The layers that make up the files, as long as nothing has been made of them or changed."""
+    def image_files(self) -> ImageFiles | None:
+        """The files as layers, as long as nothing has been made of them or changed."""
         with self._lock:
             if self._tree or self._rootfs or self._linked or self._unplaced:
                 return None
-            return self.base.blobs()
+            return self.base.image_files()
 
     def fork_rootfs(self, *, last: bool = False) -> RootFs:
         """The files on disk for a stage FROM this one; `last` if nobody else needs them from now on."""
@@ -172,6 +174,24 @@ def complete_history(image: ImageConfig) -> list[History]:
         with_layer += not entry.empty_layer
         history.append(replace(entry, empty_layer=True) if with_layer > len(image.diff_ids) else entry)
     return history + [History()] * max(0, len(image.diff_ids) - with_layer)
+
+
+def dated(stage: Stage) -> tuple[str, tuple[History, ...]]:
+    """When the image was made, and its history, in which what made no layer has the time of the layer before it.
+
+    So an image whose layers all come from caches is the same every time, as BuildKit has it.
+    """
+    base, own = stage.history[: stage.inherited], stage.history[stage.inherited :]
+    times = [each.created or "" for each in own if not each.empty_layer]
+    if not times:
+        return rfc3339(stage.created), tuple(stage.history)
+    latest, last = max(times), times[0]
+    for number, each in enumerate(own):
+        if each.empty_layer:
+            own[number] = replace(each, created=last)
+        else:
+            last = each.created or last
+    return latest, (*base, *own)
 
 
 def rfc3339(seconds: int) -> str:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+from builder.cache.base import CachedLayer
 from builder.dockerfile import syntax
 from builder.dockerfile.expand import expanded
 from builder.engine.bases import BaseImage
 from builder.engine.build_state import BuildState
+from builder.engine.caching.chain import begun
+from builder.engine.caching.hits import apply
+from builder.engine.caching.stage_cache import StageCache
+from builder.engine.caching.step_cache import StepCache
+from builder.engine.caching.step_inputs import Step
 from builder.engine.foundations import OnImage, OnNothing, OnStage
 from builder.engine.instructions import config
 from builder.engine.instructions.files import transfer
 from builder.engine.instructions.remote import Surroundings
 from builder.engine.instructions.run import run
 from builder.engine.instructions.workdir import workdir
+from builder.engine.layers import Layer
 from builder.engine.located import Stopped, located
 from builder.engine.mounts.prepare import MountSources
 from builder.engine.plan import PlannedStage
@@ -26,7 +35,7 @@ from builder.engine.steps import StageSteps, is_counted
 from builder.errors import BuilderError
 from builder.image.media_types import Family
 from builder.layer.changes import Changes
-from builder.progress import Step
+from builder.progress import Step as ProgressStep
 from builder.rootfs.layer_files import extract_contents
 from builder.rootfs.tree import FileTree, merged
 
@@ -64,6 +73,8 @@ class StageBuilder:
             after=planned.after,
         )
         self._exported = planned.index in exported_line(state.plan)
+        self._cache = StageCache(state, planned, self._stage)
+        self._unexported: list[Future[Layer]] = []
         self._before = FileTree()
         self._snapshot: dict[str, Any] = {}
 
@@ -75,15 +86,17 @@ class StageBuilder:
         self._from()
         if self._state.request.single_snapshot and self._exported:
             self._before = self._stage.fork_tree()
-        for instruction in self._planned.instructions:
+        for number, instruction in enumerate(self._planned.instructions):
             if self._state.stopped.is_set():
                 raise Stopped
             try:
-                self._execute(instruction)
+                self._execute(instruction, self._planned.instructions[number:])
             except BuilderError as error:
                 raise located(error, instruction, self._planned.name) from error
         if self._state.request.single_snapshot and self._exported:
             self._pack(self._snapshot)
+        if self._state.services.container is not None:
+            self._settle_unexported()  # the next stage replaces the files
         return self._stage
 
     def _from(self) -> None:
@@ -92,7 +105,7 @@ class StageBuilder:
             with self._state.steps.running(step):
                 return  # its layers are read ahead, or when something needs them
 
-    def _execute(self, instruction: syntax.Instruction) -> None:
+    def _execute(self, instruction: syntax.Instruction, rest: Sequence[syntax.Instruction]) -> None:
         escape = self._state.plan.dockerfile.escape
         if isinstance(instruction, syntax.Arg):
             config.arg(self._stage, instruction, escape)
@@ -101,36 +114,56 @@ class StageBuilder:
         if not is_counted(instruction):
             _CONFIG[type(instruction)](self._stage, instruction)
             return
-        step = self._steps.step(instruction)
-        sources = self._sources(instruction)
-        with self._state.working, self._state.steps.running(step):
-            changes = self._changes(instruction, step, sources)
+        assert isinstance(instruction, Step)
+        self._carry_out(instruction, rest)
+
+    def _carry_out(self, instruction: Step, rest: Sequence[syntax.Instruction]) -> None:
+        """Take the result from a cache, or do it."""
+        step, origins = self._steps.step(instruction), self._cache.origins(instruction)
+        around = self._surroundings()
+        cached = self._cache.step(instruction, around, origins)
+        hit = cached.find() if cached is not None else None
+        if cached is not None and hit is not None:
+            self._use(hit, instruction, step, cached)
+            return
+        self._cache.missed(rest)
+        if isinstance(instruction, syntax.Copy) and origins:
+            around = replace(around, sources=origins[0].tree())
+        with self._state.working, self._state.steps.running(step) as ending:
+            ending.detail = cached.reason if cached is not None else ""
+            changes = self._changes(instruction, step, around)
             if changes is not None:
-                self._add_layer(changes)
+                self._add_layer(changes, cached)
 
-    def _sources(self, instruction: syntax.Instruction) -> Any:
-        """Where COPY reads from. Waited for before the instruction counts as being at work."""
-        if isinstance(instruction, syntax.Copy) and instruction.from_ is not None:
-            return self._state.source(instruction.from_, self._stage.platform)
-        return self._state.context
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            sources=self._state.context,
+            time=self._state.time,
+            scratch=self._state.services.scratch,
+            environment=self._state.request.environment,
+            network=self._state.services.registries.network,
+        )
 
-    def _changes(self, instruction: syntax.Instruction, step: Step, sources: Any) -> Changes | None:
+    def _use(self, hit: CachedLayer, instruction: Step, step: ProgressStep, cached: StepCache) -> None:
+        with self._state.steps.running(step) as ending:
+            ending.outcome, ending.detail = "cached", hit.origin
+            fixed = self._state.request.format
+            seconds = self._state.created if fixed.reproducible or fixed.epoch is not None else None
+            layer = apply(hit, self._stage, instruction, self._state.services, seconds=seconds)
+            self._stage.chain = cached.after(hit)
+            if self._exported:
+                self._state.finished(layer)
+
+    def _changes(self, instruction: Step, step: ProgressStep, around: Surroundings) -> Changes | None:
         state, stage = self._state, self._stage
         if isinstance(instruction, syntax.Workdir):
             made = workdir(stage, instruction, state.time)
             return None if made is None else stage.changed(made)
         if isinstance(instruction, (syntax.Copy, syntax.Add)):
-            around = Surroundings(
-                sources=sources,
-                time=state.time,
-                scratch=state.services.scratch,
-                environment=state.request.environment,
-            )
             with state.context_lock:
                 changes = transfer(stage, instruction, around)
             extract_contents(changes.values())
             return changes
-        assert isinstance(instruction, syntax.Run)
         return run(stage, instruction, state.services, step, self._mount_sources(), self._settle)
 
     def _mount_sources(self) -> MountSources:
@@ -145,27 +178,50 @@ class StageBuilder:
             scratch=state.services.scratch,
         )
 
-    def _add_layer(self, changes: Changes) -> None:
-        """Begin to write the layer. Of a stage that is only copied from, the layers go nowhere: none are written."""
-        if not self._exported:
-            return
+    def _add_layer(self, changes: Changes, cached: StepCache | None) -> None:
+        """Begin to write the layer; of a stage that is only copied from, for caches alone."""
         if self._state.request.single_snapshot:
+            self._add_to_snapshot(changes)
+            return
+        layer = None
+        if self._exported:
+            layer = self._pack(changes)
+        elif cached is not None:
+            layer = self._state.packer.pack(changes, self._stage.family, _nobody)
+            self._unexported.append(layer)
+        if cached is not None and layer is not None:
+            cached.keep(layer, self._state.created)
+            self._stage.chain = cached.after(layer)
+        elif self._stage.chain is not None:
+            self._stage.chain = replace(self._stage.chain, identity=None)
+
+    def _add_to_snapshot(self, changes: Changes) -> None:
+        if self._exported:
             self._snapshot = merged(self._snapshot, changes, self._before)
             last = self._stage.history[-1]
             self._stage.history[-1] = replace(last, empty_layer=True)
-            return
-        self._pack(changes)
 
-    def _pack(self, changes: Changes) -> None:
+    def _pack(self, changes: Changes) -> Future[Layer]:
         if self._state.request.single_snapshot:
             self._stage.note("single snapshot # buildkit", empty_layer=False)
         packed = self._state.packer.pack(changes, self._stage.family, self._state.finished)
         self._stage.layers.append(packed)
+        return packed
 
     def _settle(self) -> None:
         """Wait until all layers are written, because their files are about to change."""
         for layer in self._stage.layers:
             layer.result()
+        self._settle_unexported()
+
+    def _settle_unexported(self) -> None:
+        for layer in self._unexported:
+            with contextlib.suppress(BuilderError):  # it costs a cache an entry, not the build
+                layer.result()
+
+
+def _nobody(_layer: Layer) -> None:
+    return
 
 
 def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Stage:
@@ -186,6 +242,8 @@ def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Sta
             created=state.created,
             history=list(below.history),
             layers=list(below.layers),
+            chain=below.chain,
+            inherited=below.inherited,
         )
     elif isinstance(planned.base, BaseImage):
         stage = _on_image(state, planned, planned.base, scope)
@@ -200,6 +258,7 @@ def _begin(state: BuildState, planned: PlannedStage, below: Stage | None) -> Sta
             scope=scope,
             base=OnNothing(services=state.services),
             created=state.created,
+            chain=begun(()),
         )
     for variable in stage.config.env:
         name, _, value = variable.partition("=")
@@ -224,6 +283,8 @@ def _second_part(state: BuildState, planned: PlannedStage, first: Stage, scope: 
         history=list(first.history),
         layers=list(first.layers),
         cmd_is_own=first.cmd_is_own,
+        chain=first.chain,
+        inherited=first.inherited,
     )
 
 
@@ -239,4 +300,6 @@ def _on_image(state: BuildState, planned: PlannedStage, base: BaseImage, scope: 
         created=state.created,
         history=complete_history(base.config),
         layers=base.layers(),
+        chain=begun(base.config.diff_ids),
+        inherited=len(complete_history(base.config)),
     )

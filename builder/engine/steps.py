@@ -6,14 +6,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 
 from builder.dockerfile.syntax import Add, Copy, Instruction, Run, Workdir
 from builder.engine.located import Stopped
 from builder.isolation.base import Cancelled
-from builder.progress import Progress, Step, StepFinished, StepStarted
+from builder.progress import Outcome, Progress, Step, StepFinished, StepStarted, current_step
 
 _COUNTED = (Run, Copy, Add, Workdir)
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """How a step ends that does not fail: ``cached`` from where, or ``done`` and why it had to be."""
+
+    outcome: Outcome = "done"
+    detail: str = ""
 
 
 class Steps:
@@ -36,19 +45,23 @@ class Steps:
             return next(self._ids)
 
     @contextmanager
-    def running(self, step: Step) -> Iterator[None]:
-        """Tell that a step begins, and how it ends."""
+    def running(self, step: Step) -> Iterator[Ending]:
+        """Tell that a step begins, and how it ends; of a good end the block may say more."""
         started = time.monotonic()
+        ending = Ending()
         self._progress.emit(StepStarted(step))
+        token = current_step.set(step)
         try:
-            yield
+            yield ending
         except (Stopped, Cancelled):
             self._progress.emit(StepFinished(step, "skipped", time.monotonic() - started))
             raise
         except BaseException:
             self._progress.emit(StepFinished(step, "failed", time.monotonic() - started))
             raise
-        self._progress.emit(StepFinished(step, "done", time.monotonic() - started))
+        finally:
+            current_step.reset(token)
+        self._progress.emit(StepFinished(step, ending.outcome, time.monotonic() - started, ending.detail))
 
 
 class StageSteps:

@@ -46,6 +46,10 @@ class Isolation(Protocol):
         """End all running commands and refuse new ones; `run` raises Cancelled. Fit for a signal handler."""
         ...
 
+    def resume(self) -> None:
+        """Take commands again after `cancel_all`."""
+        ...
+
     def close(self) -> None:
         """End everything that belongs to the isolation. Nothing may be run afterwards."""
         ...

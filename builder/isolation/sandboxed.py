@@ -74,6 +74,9 @@ class NamespaceIsolation:
         for session in tuple(self._running):
             session.cancel()
 
+    def resume(self) -> None:
+        self._cancelled = False
+
     def close(self) -> None:
         with suppress(OSError):
             self._channel.send(QUIT)

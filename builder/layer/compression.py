@@ -11,7 +11,7 @@ from builder.errors import LayerError, UsageError
 from builder.layer.decompressors import GZIP_WINDOW, NEW, OneMember
 
 Algorithm = Literal["gzip", "zstd", "none"]
-_OUTPUT = 4 << 20
+_INPUT, _LEAST, _OUTPUT = 1 << 20, 1 << 16, 4 << 20
 _XZ, _BZIP2, _ZSTD, _GZIP = b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 _LONGEST_MAGIC = 6
 _DEFAULT_LEVEL = {"gzip": 1, "zstd": 3}
@@ -116,27 +116,30 @@ class Decompressor:
         if size < 0:
             return b"".join(iter(lambda: self.read(_OUTPUT), b""))
         while not self._output and self._inner is not None:
-            self._output = self._more()
+            self._output = self._more(min(max(size, _LEAST), _OUTPUT))
         if size >= len(self._output):
             chunk, self._output = self._output, b""
             return chunk
         chunk, self._output = self._output[:size], self._output[size:]
         return chunk
 
-    def _more(self) -> bytes:
-        """Some output, b"" if there is none yet; the inner decompressor is None once all is read."""
+    def _more(self, most: int) -> bytes:
+        """Some output (`most` bytes at most, if the library can), b"" if there is none yet.
+
+        The inner decompressor is None once all is read.
+        """
         inner = self._inner
         assert inner is not None
         if inner.eof:
             return self._next_member(inner)
         data = self._input
         if not data and inner.needs_input:
-            data = self._stream.read(1 << 18)
+            data = self._stream.read(_INPUT)
             if not data:
                 raise LayerError(f"{self._what} is cut off")
         self._input = b""
         try:
-            return inner.decompress(data, _OUTPUT)
+            return inner.decompress(data, most)
         except Exception as error:  # each library has an error class of its own
             if isinstance(error, MemoryError):
                 raise

@@ -29,30 +29,12 @@ class OneMember(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-class _Gunzip:
-    """isal's decompressor with the interface of bz2's."""
+def _gunzip() -> OneMember:
+    """ISA-L's decompressor."""
+    from isal import igzip_lib
 
-    def __init__(self) -> None:
-        from isal import isal_zlib
-
-        self._inner = isal_zlib.decompressobj(GZIP_WINDOW)
-        self.error = isal_zlib.error
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._inner.eof)
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._inner.unused_data)
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        output: bytes = self._inner.decompress(self._inner.unconsumed_tail + data, max(max_length, 0))
-        return output
+    inner: OneMember = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    return inner
 
 
 class _Unzstd:
@@ -129,7 +111,7 @@ def _zstd_layout() -> Generator[int, bytes, None]:
 
 
 NEW: dict[str, Callable[[], OneMember]] = {
-    "gzip": _Gunzip,
+    "gzip": _gunzip,
     "zstd": _Unzstd,
     "xz": lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY),
     "bzip2": bz2.BZ2Decompressor,

@@ -132,6 +132,18 @@ class TarReader:
         at, self._at = self._at, self._at + count
         return self._buffer[at : at + count] if count != len(self._buffer) else self._buffer
 
+    def skip(self, count: int) -> None:
+        """Pass over `count` bytes. Raises LayerError if the stream ends within."""
+        while count:
+            available = len(self._buffer) - self._at
+            if available >= count:
+                self._at += count
+                return
+            count -= available
+            self._buffer, self._at = self._stream.read(_CHUNK), 0
+            if not self._buffer:
+                raise LayerError(f"{self._what} is cut off")
+
     def _extension(self, header: bytes) -> bytes:
         size = number(header, 124, 136)
         if size > _MAX_EXTENSION:
@@ -165,7 +177,5 @@ class _Data:
         return chunk
 
     def skip(self) -> None:
-        while self._left:
-            self.read(_CHUNK)
-        if self._padding:
-            self._reader.take(self._padding)
+        self._reader.skip(self._left + self._padding)
+        self._left = 0

@@ -15,9 +15,9 @@ from builder.registry.tokens import Tokens
 class Authorizing:
     """A Transport for one registry, which answers its challenges and remembers how it wants to be asked.
 
-    A 401 in the middle (a token that has expired, or was revoked) is answered once with fresh credentials, and once more
-    where the registry asks for a scope that the request did not know of (one that stands for another registry may use
-    other names); the next one is the caller's to explain. Requests without `access` go through as they are.
+    A 401 in the middle (a token that has expired, or was revoked) is answered once with fresh credentials, and once
+    more where the registry asks for a scope that the request did not know of (one that stands for another registry may
+    use other names); the next one is the caller's to explain. Requests without `access` go through as they are.
     """
 
     def __init__(self, inner: Transport, keychain: Keychain, tokens: Tokens, redaction: Redaction) -> None:

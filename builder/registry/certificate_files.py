@@ -12,6 +12,14 @@ from pathlib import Path
 AUTHORITY_FILES = ("SSL_CERT_FILE", "CI_SERVER_TLS_CA_FILE")
 """Variables that name a file with certificate authorities."""
 
+SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where distributions have all certificates of the system in one file."""
+
 _KANIKO_CERTIFICATES = "/kaniko/ssl/certs"
 _SYSTEM_DIRECTORIES = ("/etc/docker/certs.d", "/etc/containers/certs.d")
 _MAX_BYTES = 16 << 20

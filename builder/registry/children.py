@@ -156,9 +156,9 @@ def _config_platform(registries: Registries, reference: Reference, config: Descr
         document = json.loads(data)
     except (ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict):
-        raise ManifestError(f"{reference} is no image: its config is not a JSON object")
-    return document
+    if isinstance(document, dict):
+        return {str(key): value for key, value in document.items()}
+    raise ManifestError(f"{reference} is no image: its config is not a JSON object")
 
 
 def _child(registries: Registries, fetched: FetchedManifest, found: Manifest, entry: Mapping[str, Any]) -> Child:

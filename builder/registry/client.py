@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from builder.digest import Digest, Readable
+from builder.errors import DigestMismatch, ManifestError
 from builder.image.descriptor import Descriptor
 from builder.image.reference import Reference
 from builder.progress import Progress, log
+from builder.registry.blob_sources import AtUrl, BlobPlace, InRepository
 from builder.registry.connections import Connections
 from builder.registry.downloads import Download, blob_exists
-from builder.registry.errors import RegistryError
+from builder.registry.errors import ConnectionFailed, RegistryError
+from builder.registry.fetched import FetchedManifests
 from builder.registry.keychain import Keychain
 from builder.registry.manifests import FetchedManifest, fetch_digest, fetch_manifest, put_manifest
 from builder.registry.mirrors import candidates
@@ -50,7 +53,8 @@ class Registries:
         self.network = network or Network(policy, environment, progress)
         self._policy = policy
         self._connections = Connections(policy, keychain, progress, self.network)
-        self._uploads = Uploads()
+        self._uploads, self._fetched = Uploads(), FetchedManifests()
+        self._unreachable: set[str] = set()
 
     def manifest(self, reference: Reference) -> FetchedManifest:
         """Fetch a manifest or index, from the first mirror that has it or from the registry itself.
@@ -67,6 +71,11 @@ class Registries:
             reference=reference.with_digest(found.digest),
         )
 
+    def manifest_once(self, reference: Reference) -> FetchedManifest:
+        """As `manifest`; what this process has fetched in this way before is not asked for again."""
+        found = self._fetched.once(reference, lambda: self.manifest(reference))
+        return replace(found, reference=reference.with_digest(found.digest))
+
     def digest(self, reference: Reference) -> Digest | None:
         """The digest that the tag has now, without fetching the manifest; None if the registry does not say."""
         return self._first(
@@ -75,10 +84,18 @@ class Registries:
 
     @contextmanager
     def open_blob(self, repository: Reference, descriptor: Descriptor) -> Iterator[Readable]:
-        """A stream of a blob, verified at its end (DigestMismatch) and resumed where a connection breaks off."""
-        download = self._first(
-            repository, lambda place: Download(self._connections.endpoint(place.registry, "pull"), place, descriptor)
-        )
+        """A stream of a blob, verified at its end (DigestMismatch) and resumed where a connection breaks off.
+
+        Mirrors go first, the URLs of a layer that no registry may have (image-spec, "Non-Distributable Layers") last.
+        """
+        digest, endpoint = descriptor.digest, self._connections.endpoint(repository.registry, "pull")
+        places: list[BlobPlace] = [
+            InRepository(self._connections.endpoint(place.registry, "pull"), place, digest)
+            for place in self._places(repository)
+        ]
+        urls = [url for url in descriptor.urls if url.startswith(("https://", "http://"))]
+        places += [AtUrl(endpoint, repository, digest, url) for url in urls]
+        download = Download(endpoint, places, descriptor)
         with download.opened() as stream:
             yield stream
 
@@ -100,6 +117,7 @@ class Registries:
 
     def push_manifest(self, reference: Reference, media_type: str, data: bytes) -> Digest:
         """Push a manifest or index, whose blobs and children are there; returns its digest."""
+        self._fetched.forget(reference)
         return put_manifest(self._connections.endpoint(reference.registry, "push"), reference, media_type, data)
 
     def check_permission(self, repository: Reference) -> None:
@@ -120,13 +138,20 @@ class Registries:
 
     def _first(self, reference: Reference, attempt: Callable[[Reference], Result]) -> Result:
         """What the first of the places that succeeds gives; the last one's error if none does."""
-        *mirrors, last = candidates(self._policy, reference)
+        *mirrors, last = self._places(reference)
         for mirror in mirrors:
             try:
                 return attempt(mirror)
-            except RegistryError as error:
+            except (RegistryError, DigestMismatch, ManifestError) as error:
+                if isinstance(error, ConnectionFailed):
+                    self._unreachable.add(mirror.registry)
                 log(self.progress, "warning", f"{error.message}; trying the next place")
         return attempt(last)
+
+    def _places(self, reference: Reference) -> list[Reference]:
+        """Where to try, in order; mirrors that could not be reached before are left out, unless none is left."""
+        *mirrors, last = candidates(self._policy, reference)
+        return [*(mirror for mirror in mirrors if mirror.registry not in self._unreachable), last]
 
 
 @dataclass(frozen=True, slots=True)

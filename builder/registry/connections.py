@@ -14,6 +14,7 @@ from builder.registry.redaction import Redaction
 from builder.registry.retry import Pauses, Retrying
 
 _TOKEN_ATTEMPTS = 3
+_TOKEN_PATIENCE = 30.0
 
 
 class Connections:
@@ -72,6 +73,7 @@ class Connections:
             lambda other: self._policy.is_insecure(other, direction),
             self._redaction,
             lambda access: self._keychain.describe(access.repository),
+            patience=min(_TOKEN_PATIENCE, self._policy.read_timeout),
         )
         authorizing = Authorizing(bare, self._keychain, tokens, self._redaction)
         return Endpoint(

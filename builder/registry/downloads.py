@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from builder.digest import Digest, Readable, VerifyingReader
-from builder.errors import DigestMismatch
+from builder.errors import BuilderError, DigestMismatch
 from builder.image.descriptor import Descriptor
 from builder.image.reference import Reference
+from builder.progress import log
+from builder.registry.blob_sources import BlobPlace
 from builder.registry.endpoint import Endpoint
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.exchange import Response
@@ -33,15 +35,17 @@ def blob_exists(endpoint: Endpoint, repository: Reference, digest: Digest) -> bo
 class Download:
     """A blob that is coming in; `stream` is verified. Close it when done.
 
-    Raises RegistryError if the registry does not give it.
+    Args:
+        places: where it is looked for, in this order; where one fails for good, the next goes on.
+
+    Raises RegistryError if none of them gives it.
     """
 
-    def __init__(self, endpoint: Endpoint, repository: Reference, descriptor: Descriptor) -> None:
-        self._resuming = _ResumingReader(endpoint, repository, descriptor)
+    def __init__(self, endpoint: Endpoint, places: Sequence[BlobPlace], descriptor: Descriptor) -> None:
+        self._resuming = _ResumingReader(endpoint, places, descriptor)
         self._transferred = Transferred(endpoint.progress, "pull", descriptor.digest, descriptor.size)
-        what = f"blob {descriptor.digest} of {repository.name}"
         counted = self._transferred.through(self._resuming)
-        self.stream: Readable = VerifyingReader(counted, descriptor.digest, descriptor.size, what)
+        self.stream: Readable = VerifyingReader(counted, descriptor.digest, descriptor.size, self._resuming.what)
 
     @contextmanager
     def opened(self) -> Iterator[Readable]:
@@ -57,12 +61,18 @@ class Download:
 class _ResumingReader:
     """The bytes of a blob; after a failure they go on where they stopped, a bounded number of times."""
 
-    def __init__(self, endpoint: Endpoint, repository: Reference, descriptor: Descriptor) -> None:
-        self._endpoint, self._repository, self._descriptor = endpoint, repository, descriptor
+    def __init__(self, endpoint: Endpoint, places: Sequence[BlobPlace], descriptor: Descriptor) -> None:
+        self._endpoint, self._descriptor = endpoint, descriptor
+        self._place, *self._others = places
         self._offset = 0
         self._failures = 0
         self._failed_at = 0
         self._response = self._open()
+
+    @property
+    def what(self) -> str:
+        """What is read, and where, for messages."""
+        return self._place.what
 
     def read(self, size: int = -1, /) -> bytes:
         if size < 0:
@@ -85,8 +95,9 @@ class _ResumingReader:
 
     def _cut_off(self) -> ConnectionFailed:
         where = f"{self._offset} of {self._descriptor.size} bytes"
-        text = f"{self._endpoint.host} ended blob {self._descriptor.digest} after {where}"
-        return ConnectionFailed(text, kind="broken", host=self._endpoint.host, request=str(self._response.request))
+        host = self._place.host
+        text = f"{host} ended blob {self._descriptor.digest} after {where}"
+        return ConnectionFailed(text, kind="broken", host=host, request=str(self._response.request))
 
     def _resume(self, error: ConnectionFailed) -> None:
         self._response.close()
@@ -95,14 +106,30 @@ class _ResumingReader:
             self._failures = 0
         self._failures, self._failed_at = self._failures + 1, self._offset
         if not error.transient or self._failures >= self._endpoint.attempts:
-            raise error
-        self._endpoint.pauses.wait(self._failures)
+            self._next(error)
+            self._failures = 1
+        else:
+            self._endpoint.pauses.wait(self._failures)
         self._response = self._open()
 
     def _open(self) -> Response:
+        while True:
+            try:
+                return self._ask()
+            except (RegistryError, DigestMismatch) as error:
+                self._next(error)
+
+    def _next(self, error: BuilderError) -> None:
+        """Go to the next place, or raise `error` if there is none."""
+        self._endpoint.pauses.check()
+        if not self._others:
+            raise error
+        log(self._endpoint.progress, "warning", f"{error.message}; trying the next place")
+        self._place, *self._others = self._others
+
+    def _ask(self) -> Response:
         """Ask for what is missing; a server that ignores the range sends all, and what is known is skipped."""
-        headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
-        response = self._endpoint.send("GET", f"blobs/{self._descriptor.digest}", self._repository, headers=headers)
+        response = self._place.get({"Range": f"bytes={self._offset}-"} if self._offset else {})
         if response.status == 200:
             self._check_length(response, self._descriptor.size)
             return self._skipped(response)
@@ -111,18 +138,16 @@ class _ResumingReader:
             return response
         if response.status == 206:
             response.close()
-            host = self._endpoint.host
+            host = self._place.host
             raise RegistryError(f"{host} sent another range than it was asked for ({response.request})", host=host)
-        what = f"pull blob {self._descriptor.digest} of {self._repository.name}"
-        raise self._endpoint.refusal(response, what, self._repository, "the registry does not have this blob")
+        raise self._place.refusal(response)
 
     def _check_length(self, response: Response, expected: int) -> None:
         length = response.headers.get("content-length", "")
         if length.isdigit() and int(length) != expected:
             response.close()
             raise DigestMismatch(
-                f"blob {self._descriptor.digest} of {self._repository.name} has the wrong size: "
-                f"{length} bytes come where {expected} were expected"
+                f"{self._place.what} has the wrong size: {length} bytes come where {expected} were expected"
             )
 
     def _skipped(self, response: Response) -> Response:

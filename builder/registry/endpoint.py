@@ -79,6 +79,14 @@ class Endpoint:
             )
         )
 
+    def ping(self, repository: Reference) -> Response:
+        """Ask ``/v2/`` with the credentials of `repository`, for nothing but whether they are good.
+
+        Raises RegistryError.
+        """
+        access = Access(repository=repository)
+        return self._transport.send(Request(method="GET", url=f"{self._base_url()}/v2/", access=access))
+
     def send_to(
         self,
         method: str,
@@ -106,6 +114,10 @@ class Endpoint:
                 patience=patience,
             )
         )
+
+    def fetch(self, url: str, headers: Mapping[str, str]) -> Response:
+        """GET what anybody may have, wherever it is, without credentials. Raises RegistryError."""
+        return self._transport.send(Request(method="GET", url=url, headers=headers))
 
     def limit_chunks(self, size: int, refusal: RegistryError) -> None:
         """Remember that longer bodies than `size` bytes are refused."""

@@ -81,10 +81,13 @@ class Response:
     Attributes:
         request: what was asked, after redirects.
         headers: by lower-case name.
+        proxy: ``host:port`` of the proxy that it came through and may come from, None for none.
     """
 
-    def __init__(self, request: Request, status: int, headers: Mapping[str, str], raw: RawBody) -> None:
-        self.request, self.status, self.headers = request, status, headers
+    def __init__(
+        self, request: Request, status: int, headers: Mapping[str, str], raw: RawBody, proxy: str | None = None
+    ) -> None:
+        self.request, self.status, self.headers, self.proxy = request, status, headers, proxy
         self._raw = raw
 
     @property

@@ -15,6 +15,8 @@ from builder.registry.redaction import Redaction
 
 _BODY_LIMIT = 64 * 1024
 _SHOWN_LIMIT = 300
+# of nginx: "No required SSL certificate was sent", "The SSL certificate error"
+_CLIENT_CERTIFICATE = re.compile("required SSL certificate|SSL certificate error", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +45,29 @@ def explain(response: Response, attempt: Attempt, redaction: Redaction) -> Regis
     codes, text = _said(body, response.headers.get("content-type", ""))
     said = redaction.clean(text)
     host = response.request.host
-    message = f"cannot {attempt.what}: {host} answered {_status(response.status)}" + (f": {said}" if said else "")
+    who = _who(response, codes)
+    message = f"cannot {attempt.what}: {who} answered {_status(response.status)}" + (f": {said}" if said else "")
     return RegistryError(
         message,
-        hint=_hint(response, attempt, codes, text),
+        hint=_hint(response, attempt, codes, body.decode("utf-8", "replace")),
         host=host,
         request=str(response.request),
         status=response.status,
         codes=codes,
     )
+
+
+def _who(response: Response, codes: tuple[str, ...]) -> str:
+    """The registry, or a proxy that may have answered in its place."""
+    host, proxy = response.request.host, response.proxy
+    if proxy is None or codes or _is_registry(response):
+        return host
+    return f"the proxy {proxy}" if response.status == 407 else f"{host} (or the proxy {proxy} on the way there)"
+
+
+def _is_registry(response: Response) -> bool:
+    """Registries say that they are one (distribution-spec 1.0, "Legacy Docker support HTTP headers"), or speak JSON."""
+    return "docker-distribution-api-version" in response.headers or "json" in response.headers.get("content-type", "")
 
 
 def _status(status: int) -> str:
@@ -112,6 +128,9 @@ def _hint(response: Response, attempt: Attempt, codes: tuple[str, ...], text: st
         return _too_many(response, attempt)
     if status == 400 and "HTTP request" in text and "HTTPS" in text:
         return f"{response.request.host} wants HTTPS; leave out the insecure flags for it"
+    if status in (400, 403, 495, 496) and _CLIENT_CERTIFICATE.search(text):
+        host = response.request.host
+        return f"{host} wants a client certificate that it knows: --registry-client-cert {host}=CERT,KEY"
     if status >= 500:
         return _HINTS.get(
             status, "the registry (or a proxy before it) is in trouble; its log says more, try again later"
@@ -133,9 +152,10 @@ def _unauthorized(attempt: Attempt) -> str:
 
 
 def _forbidden(response: Response, attempt: Attempt, codes: tuple[str, ...]) -> str:
-    if not codes and "json" not in response.headers.get("content-type", ""):
+    if not codes and not _is_registry(response):
+        proxy = f"the answer of the proxy {response.proxy}" if response.proxy else "a proxy's answer"
         return (
-            "this may be a proxy's answer and not the registry's (see http_proxy, https_proxy and no_proxy); "
+            f"this may be {proxy} and not the registry's (see http_proxy, https_proxy and no_proxy); "
             f"else: {attempt.credentials()}"
         )
     needed = "push to" if attempt.push else "pull from"

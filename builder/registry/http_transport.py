@@ -65,7 +65,10 @@ class HttpTransport:
         milliseconds = (time.monotonic() - started) * 1000
         log(self._progress, "debug", f"{request}: {answer.status_code} ({milliseconds:.0f} ms)")
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(request, answer.status_code, headers, _Raw(answer.raw, lambda: self._explained(request, proxy)))
+        raw = _Raw(answer.raw, lambda: self._explained(request, proxy))
+        # what goes through a tunnel comes from the other end
+        asked = host_of(proxy) if proxy and request.url.startswith("http:") else None
+        return Response(request, answer.status_code, headers, raw, asked)
 
     @contextmanager
     def _explained(self, request: Request, proxy: str | None) -> Iterator[None]:

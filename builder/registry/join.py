@@ -90,7 +90,7 @@ def join(wanted: Join, registries: Registries) -> IndexPush:
 
 
 def _children(wanted: Join, registries: Registries) -> list[Child]:
-    """All children, images before attestations as they come. Raises ManifestError if there is none."""
+    """All children in the order of the parts, images before attestations. Raises ManifestError if there is none."""
     found: list[Child] = []
     owners: dict[str, Child] = {}
     for part in wanted.parts:
@@ -111,7 +111,7 @@ def _children(wanted: Join, registries: Registries) -> list[Child]:
         found += children
     if not found:
         raise ManifestError(f"none of the images for {wanted.target} exists: there is nothing to push")
-    return found
+    return sorted(found, key=lambda child: is_attestation(child.entry))
 
 
 def _of_part(part: Part, registries: Registries) -> list[Child]:

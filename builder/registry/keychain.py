@@ -111,6 +111,11 @@ class DockerKeychain:
     def describe(self, reference: Reference, /) -> str:
         return described(self, reference)
 
+    def load(self) -> None:
+        """Read the file now: it may be out of the way later. Raises BuilderError if it is damaged."""
+        with self._lock:
+            self._load()
+
     def _load(self) -> list[DockerConfig]:
         if self._configs is None:
             places, configs = [], []
@@ -142,6 +147,12 @@ def server_of(registry: str) -> str:
     """What helpers and ``auths`` call a registry: Docker Hub has a name of its own."""
     key = normalised_key(registry)
     return _DOCKER_HUB_SERVER if key == DEFAULT_REGISTRY else key
+
+
+def variable_keychain(environment: Mapping[str, str]) -> DockerKeychain:
+    """The credentials of ``DOCKER_AUTH_CONFIG`` alone."""
+    own = {name: environment[name] for name in ("DOCKER_AUTH_CONFIG", "PATH") if name in environment}
+    return DockerKeychain(own | {"DOCKER_CONFIG": "/nonexistent"})
 
 
 def config_directory(environment: Mapping[str, str]) -> Path:

@@ -32,6 +32,11 @@ class Proxies:
         return proxy if "://" in proxy else f"http://{proxy}"
 
     @property
+    def any(self) -> bool:
+        """Whether there is one at all."""
+        return any(self._proxies.values())
+
+    @property
     def secrets(self) -> list[str]:
         """The passwords in the proxies' URLs, as they are written there and as they are sent."""
         found = []

@@ -64,7 +64,7 @@ def resolve_image(
     Raises RegistryError, ManifestError (no such platform, not an image), DigestMismatch.
     """
     for _ in range(_MAX_NESTING):
-        fetched = registries.manifest(reference)
+        fetched = registries.manifest_once(reference)
         found = parse_manifest(fetched.data, fetched.media_type, str(reference))
         if isinstance(found, Manifest):
             return _image(registries, fetched.reference, found, fetched.data, platform, kept)

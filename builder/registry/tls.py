@@ -6,10 +6,16 @@ import contextlib
 import os
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from builder.registry.certificate_files import AUTHORITY_FILES, authority_files, host_directories, read_authorities
+from builder.registry.certificate_files import (
+    AUTHORITY_FILES,
+    SYSTEM_BUNDLES,
+    authority_files,
+    host_directories,
+    read_authorities,
+)
 from builder.registry.errors import RegistryError
 from builder.registry.policy import Direction, RegistryPolicy, for_host
 
@@ -35,11 +41,17 @@ class TlsContexts:
 
     def hold(self) -> None:
         """Read now what every host is checked against, since the system's files are about to be others'."""
-        system = ssl.get_default_verify_paths()
-        files = [system.cafile, *_files_of(system.capath), *authority_files(self._environment)]
-        held = [pem for file in files if file for pem in read_authorities(file)]
+        held = _certificates([*_system_files(), *authority_files(self._environment)])
         with self._lock:
-            self._held = list(dict.fromkeys(held))
+            self._held = held
+
+    def bundle(self, host: str) -> list[str]:
+        """All that a host is checked against, in PEM, for another program; nothing if that is the system's alone."""
+        own = _certificates(map(str, self.authorities(host)))
+        if self._held is not None:
+            return [*self._held, *own]
+        found = [*_certificates(authority_files(self._environment)), *own]
+        return list(dict.fromkeys([*_certificates(_system_files()), *found])) if found else []
 
     def authorities(self, host: str) -> tuple[Path, ...]:
         """The files with certificate authorities for this host alone."""
@@ -90,7 +102,7 @@ class TlsContexts:
                 with contextlib.suppress(ssl.SSLError, ValueError):
                     context.load_verify_locations(cadata=pem)
             return
-        context.load_default_certs()
+        _load_system(context)
         for file in authority_files(self._environment):
             with contextlib.suppress(OSError, ValueError):
                 _load(context, Path(file))
@@ -105,6 +117,31 @@ def _load(context: ssl.SSLContext, file: Path) -> None:
         if not data.startswith(b"\x30"):
             raise
         context.load_verify_locations(cadata=data)
+
+
+def _load_system(context: ssl.SSLContext) -> None:
+    """The system's, also where SSL_CERT_FILE and SSL_CERT_DIR are set, which OpenSSL would read in their place."""
+    paths = ssl.get_default_verify_paths()
+    # only the names of a directory are read, and a certificate when it is needed: that is quick
+    if os.path.isdir(paths.openssl_capath) and os.listdir(paths.openssl_capath):
+        context.load_verify_locations(capath=paths.openssl_capath)
+    for file in _system_files(directory=False):
+        with contextlib.suppress(OSError):
+            context.load_verify_locations(cafile=file)
+
+
+def _system_files(*, directory: bool = True) -> list[str]:
+    """The system's files of certificates: where this OpenSSL looks, else where distributions have them."""
+    paths = ssl.get_default_verify_paths()
+    found = _files_of(paths.openssl_capath)
+    files = [paths.openssl_cafile] if os.path.isfile(paths.openssl_cafile) else []
+    if not found and not files:
+        files = [next(filter(os.path.isfile, SYSTEM_BUNDLES), "")]
+    return [file for file in [*files, *(found if directory else ())] if file]
+
+
+def _certificates(files: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(pem for file in files for pem in read_authorities(file)))
 
 
 def _files_of(directory: str | None) -> list[str]:

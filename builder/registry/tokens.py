@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -28,7 +28,6 @@ CLIENT_ID = "builder"
 _LIMIT = 256 * 1024
 _DEFAULT_SECONDS = 60.0  # "expires_in", where the server does not say
 _MARGIN = 10.0
-_PATIENCE = 30.0
 
 
 class Where(Protocol):
@@ -51,6 +50,7 @@ class Tokens:
         allows_http: whether a token server (``host:port``) may be spoken to in plain HTTP.
         insecure: whether the user has said so; only then does a registry that is spoken to by HTTPS lead to it.
         clock: seconds, for the tokens' ages.
+        patience: seconds to wait for a token server's answer.
     """
 
     def __init__(
@@ -61,10 +61,11 @@ class Tokens:
         redaction: Redaction,
         where: Where,
         clock: Callable[[], float] = time.monotonic,
+        patience: float = 30.0,
     ) -> None:
         self._transport, self._redaction = transport, redaction
         self._allows_http, self._insecure = allows_http, insecure
-        self._where, self._clock = where, clock
+        self._where, self._clock, self._patience = where, clock, patience
         self._tokens: dict[tuple[object, ...], _Token] = {}
         self._lock = threading.Lock()
         self._locks: defaultdict[tuple[object, ...], threading.Lock] = defaultdict(threading.Lock)
@@ -103,7 +104,7 @@ class Tokens:
     def _send(self, request: Request, access: Access) -> Response:
         """A failure here is final: the tries that the token server gets are used up when it is told."""
         try:
-            return self._transport.send(request)
+            return self._transport.send(replace(request, patience=self._patience))
         except ConnectionFailed as error:
             message = f"no token for {access.repository.name}: {error.message}"
             raise RegistryError(message, hint=error.hint, host=error.host, request=error.request) from error
@@ -164,7 +165,7 @@ def _request(realm: str, service: str, scopes: tuple[str, ...], credentials: Cre
     parts = urlsplit(realm)
     query = parse_qsl(parts.query, keep_blank_values=True) + query
     url = urlunsplit((parts.scheme, parts.netloc, parts.path or "/", urlencode(query), ""))
-    return Request(method="GET", url=url, headers=headers, patience=_PATIENCE)
+    return Request(method="GET", url=url, headers=headers)
 
 
 def _refresh(realm: str, service: str, scopes: tuple[str, ...], identity_token: str) -> Request:
@@ -177,7 +178,7 @@ def _refresh(realm: str, service: str, scopes: tuple[str, ...], identity_token: 
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     body = BytesBody(urlencode(form).encode())
-    return Request(method="POST", url=realm, headers=headers, body=body, patience=_PATIENCE)
+    return Request(method="POST", url=realm, headers=headers, body=body)
 
 
 @dataclass(frozen=True, slots=True)

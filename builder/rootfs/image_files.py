@@ -31,9 +31,13 @@ class ImageFiles:
     Args:
         layers: lowest first.
         executor: where layers are read.
+        begins: an image with the first of these layers, which are not read again if they are being read for it.
     """
 
-    def __init__(self, store: LayerStore, layers: tuple[Blob, ...], executor: Executor) -> None:
+    def __init__(
+        self, store: LayerStore, layers: tuple[Blob, ...], executor: Executor, begins: ImageFiles | None = None
+    ) -> None:
+        self._begins = begins
         self._store, self.layers, self._executor = store, layers, executor
         self._lock = threading.RLock()
         self._loading: list[Future[_Loaded]] = []
@@ -51,7 +55,19 @@ class ImageFiles:
                 return
             self._unpacking = unpack
             load = self._store.unpack if unpack else self._headers
-            self._loading = [self._executor.submit(load, layer) for layer in self.layers]
+            shared = self._begins.reading(unpack=unpack) if self._begins else []
+            own = self.layers[len(shared) :]
+            self._loading = [*shared, *(self._executor.submit(load, layer) for layer in own)]
+
+    def with_layer(self, layer: Blob) -> ImageFiles:
+        """These layers and one more, none of which is read before somebody asks."""
+        return ImageFiles(self._store, (*self.layers, layer), self._executor, begins=self._begins or self)
+
+    def reading(self, *, unpack: bool) -> list[Future[_Loaded]]:
+        """`start`, and what it has begun."""
+        with self._lock:
+            self.start(unpack=unpack)
+            return list(self._loading)
 
     def tree(self) -> FileTree:
         """The image's FileTree; the caller's own. Raises LayerError, DigestMismatch, RegistryError, StorageError."""

@@ -11,20 +11,24 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from builder.digest import Readable
-from builder.errors import LayerError
+from builder.digest import Readable, VerifyingReader
+from builder.errors import DigestMismatch, LayerError, StorageError, UnusableLayer
 from builder.layer.compression import decompressed
 from builder.layer.entry import BytesContent, Entry, Kind, Member
 from builder.layer.pipeline import ReadAhead
 from builder.layer.tar_reader import TarReader
 from builder.layer.whiteouts import is_reserved, opaque_directory, whited_out
+from builder.progress import Progress, Silent, working
 from builder.rootfs.directory import DirectoryWriter, NotSelfContained, Ownership, write_all
 from builder.rootfs.index import KEPT_FILES, MAX_KEPT, LayerIndex, is_self_contained
 from builder.storage.blob import Blob
 from builder.storage.failure import explained
+from builder.storage.locks import shared
+
+_DIFF_ID = "diff_id"
 
 
 class LayerStore:
@@ -34,19 +38,30 @@ class LayerStore:
         ownership: how files are unpacked.
         scratch: where that is done, on the same filesystem; whoever made it removes it.
         flavour: names the directories that are unpacked so; files unpacked with other owners are not shared.
+        progress: is told what was unpacked when.
     """
 
-    def __init__(self, directory: Path, ownership: Ownership, flavour: str, scratch: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        ownership: Ownership,
+        flavour: str,
+        scratch: Path,
+        progress: Progress | None = None,
+    ) -> None:
         self._directory, self._scratch = directory, scratch
+        self._progress: Progress = progress or Silent()
         self.ownership = ownership
         self.flavour = flavour
 
     def index(self, blob: Blob) -> LayerIndex:
         """The layer's headers, kept or read out of the blob. Raises LayerError, DigestMismatch, StorageError."""
+        self._use(blob)
         return self._kept_index(blob) or self._read(blob, None)[0]
 
     def unpack(self, blob: Blob) -> tuple[LayerIndex, Path | None]:
         """The layer's headers and the directory of its files; None for one that is not self-contained."""
+        self._use(blob)
         place = self._place(blob, self.flavour)
         index = self._kept_index(blob)
         if index is not None and (place.is_dir() or not index.self_contained):
@@ -67,6 +82,7 @@ class LayerStore:
 
         `write` fills it; it is called only if the directory is not there yet.
         """
+        self._use(blob)
         place = self._place(blob, f"{self.flavour}-{chain}")
         if not place.is_dir():
             with self._making(place) as unfinished:
@@ -78,6 +94,7 @@ class LayerStore:
 
     def is_unpacked(self, blob: Blob) -> bool:
         """Whether `unpack` would find the files there."""
+        self._use(blob)
         return self._place(blob, self.flavour).is_dir()
 
     def extract(self, blob: Blob, paths: set[str]) -> dict[str, str]:
@@ -95,9 +112,23 @@ class LayerStore:
 
     def members(self, blob: Blob) -> Iterator[Member]:
         """Read the layer out of its blob, which is verified when the iteration completes."""
-        what = f"layer {blob.descriptor.digest}"
+        try:
+            yield from self._members(blob)
+        except (LayerError, DigestMismatch) as error:
+            if blob.diff_id is None or isinstance(error, UnusableLayer):
+                raise
+            raise UnusableLayer(f"a cached layer is of no use: {error.message}") from error
+
+    def _members(self, blob: Blob) -> Iterator[Member]:
+        digest = blob.descriptor.digest
+        what = f"layer {digest}"
         # Receiving and verifying, inflating, and writing files each have a thread.
-        with blob.source.open() as raw, ReadAhead(raw) as packed, ReadAhead(decompressed(packed, what)) as tar:
+        with (
+            working(self._progress, "unpack", f"{digest.algorithm}:{digest.hex[:12]}"),
+            blob.source.open() as raw,
+            ReadAhead(raw) as packed,
+            ReadAhead(_verified(decompressed(packed, what), blob, what)) as tar,
+        ):
             yield from TarReader(tar, what)
 
     def _read(self, blob: Blob, writer: DirectoryWriter | None) -> tuple[LayerIndex, bool]:
@@ -139,6 +170,13 @@ class LayerStore:
             writer.put(path, entry, data)
         return bool(writer.implied)
 
+    def _use(self, blob: Blob) -> None:
+        """Touch the layer's directory, so that it is not removed as long as this build lives (see cache/garbage)."""
+        directory = self._directory / blob.descriptor.digest.hex
+        if directory.is_dir():
+            with suppress(StorageError, OSError), shared(self._directory / "lock"):
+                os.utime(directory)
+
     def _place(self, blob: Blob, name: str) -> Path:
         return self._directory / blob.descriptor.digest.hex / name
 
@@ -166,17 +204,28 @@ class LayerStore:
 
     def _kept_index(self, blob: Blob) -> LayerIndex | None:
         try:
+            if blob.diff_id is not None and self._place(blob, _DIFF_ID).read_text() != str(blob.diff_id):
+                return None
             return LayerIndex.from_json(self._index_path(blob).read_bytes())
         except OSError:
             return None
 
     def _keep_index(self, blob: Blob, index: LayerIndex) -> None:
-        path = self._index_path(blob)
+        self._write_file(self._index_path(blob), index.to_json())
+        if blob.diff_id is not None:  # by now it is known to be true
+            self._write_file(self._place(blob, _DIFF_ID), str(blob.diff_id).encode())
+
+    def _write_file(self, path: Path, data: bytes) -> None:
         unfinished = path.with_name(f".index-{os.getpid()}-{secrets.token_hex(4)}")
         with explained("write", path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(index.to_json())
+            unfinished.write_bytes(data)
             unfinished.rename(path)
+
+
+def _verified(tar: Readable, blob: Blob, what: str) -> Readable:
+    """The same stream, verified if it is not known what it should be but by hearsay."""
+    return VerifyingReader(tar, blob.diff_id, None, f"{what}, uncompressed,") if blob.diff_id is not None else tar
 
 
 def _all(data: Readable) -> bytes:

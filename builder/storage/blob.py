@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from builder.digest import Readable, VerifyingReader
+from builder.digest import Digest, Readable, VerifyingReader
 from builder.image.descriptor import Descriptor
 from builder.image.reference import Reference
 from builder.storage.failure import explained, storage_error
@@ -34,12 +34,14 @@ class Blob:
     """A layer or config, wherever it is.
 
     Attributes:
+        diff_id: what its uncompressed bytes must hash to, if that is not known to be so; verified when it is unpacked.
         origin: a repository that is known to hold it, so that a push to the same registry can mount it instead.
     """
 
     descriptor: Descriptor
     source: BlobSource
     origin: Reference | None = None
+    diff_id: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)

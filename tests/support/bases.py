@@ -63,9 +63,9 @@ def push_busybox(registry: LoopbackRegistry, scratch: Path) -> dict[str, str]:
     - ``index``: an OCI index of this machine's architecture and of ``s390x`` (whose files are not the same).
     """
     layout = OciLayout(scratch / "busybox-layout")
-    oci = layout.image([Blob.of(tar) for tar in busybox_layers()], _busybox_config(), host_architecture())
-    zstd = layout.image(_blobs("zstd"), _busybox_config(), host_architecture())
-    foreign = layout.image([Blob.of(layer([Item(path="foreign")]))], _busybox_config(), "s390x")
+    oci = layout.image([Blob.of(tar) for tar in busybox_layers()], busybox_config(), host_architecture())
+    zstd = layout.image(_blobs("zstd"), busybox_config(), host_architecture())
+    foreign = layout.image([Blob.of(layer([Item(path="foreign")]))], busybox_config(), "s390x")
     layout.tag(oci, "oci")
     layout.tag(zstd, "zstd")
     layout.tag(layout.index([foreign, oci]), "index")
@@ -81,13 +81,16 @@ def _blobs(compression: Compression) -> list[Blob]:
     return [Blob.of(tar, compression) for tar in busybox_layers()]
 
 
-def _busybox_config() -> Mapping[str, Any]:
+def busybox_config() -> Mapping[str, Any]:
     return {"Env": [_PATH], "Cmd": ["sh"], "WorkingDir": "/", "Labels": {"base": "busybox"}}
 
 
-def busybox_layers() -> list[bytes]:
-    """The uncompressed layers: the programs; accounts and odd files; what takes some of it away again."""
-    program = Path("/bin/busybox").read_bytes()
+def busybox_layers(program: bytes = b"") -> list[bytes]:
+    """The uncompressed layers: the programs; accounts and odd files; what takes some of it away again.
+
+    `program` is the busybox to take, this machine's by default; its applets are named as those of this machine's.
+    """
+    program = program or Path("/bin/busybox").read_bytes()
     names = subprocess.run(["/bin/busybox", "--list"], check=True, capture_output=True, text=True).stdout.split()
     programs = [
         directory("bin"),
@@ -154,19 +157,25 @@ def debian_layout() -> Path:
 def _make_debian_layout(path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="debootstrap-", dir="/var/tmp") as scratch:
         root = Path(scratch) / "root"
-        _debootstrap(root)
+        debootstrap(root, "--variant=minbase", "--include=ca-certificates,libcap2-bin")
         tar = Path(scratch) / "layer.tar"
-        pack = ["tar", "--create", "--sort=name", "--numeric-owner", "--format=pax", "--xattrs", "--xattrs-include=*"]
-        pax = "--pax-option=delete=atime,delete=ctime"
-        subprocess.run([*pack, pax, f"--file={tar}", f"--directory={root}", "."], check=True)
+        tar_of(root, tar)
         layout = OciLayout(path)
         config = {"Env": [_PATH], "Cmd": ["bash"]}
         blobs = [Blob.of(tar.read_bytes()), Blob.of(layer(_debian_changes()))]
         layout.tag(layout.image(blobs, config, host_architecture()), "bookworm")
 
 
-def _debootstrap(root: Path) -> None:
-    command = ["debootstrap", "--variant=minbase", "--include=ca-certificates,libcap2-bin", "bookworm", str(root)]
+def tar_of(root: Path, tar: Path) -> None:
+    """Pack a root filesystem, with owners and xattrs."""
+    pack = ["tar", "--create", "--sort=name", "--numeric-owner", "--format=pax", "--xattrs", "--xattrs-include=*"]
+    pax = "--pax-option=delete=atime,delete=ctime"
+    subprocess.run([*pack, pax, f"--file={tar}", f"--directory={root}", "."], check=True)
+
+
+def debootstrap(root: Path, *options: str) -> None:
+    """Make a bookworm in `root`, without what is the machine's own and without packages."""
+    command = ["debootstrap", *options, "bookworm", str(root)]
     for attempt in range(3):
         result = subprocess.run(
             [*command, _mirror()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -151,6 +151,7 @@ class Builder:
             "LANG": "C.UTF-8",
             "DOCKER_CONFIG": str(self.home / ".docker"),
             "BUILDER_STATE_DIR": str(self.state),
+            "CI": "true",  # no local cache: what is tested is to be built
             **self.environment,
         }
 
@@ -180,6 +181,11 @@ class RunningBuilder:
             os.killpg(self.pid, number)
         else:
             self.process.send_signal(number)
+
+    def said(self) -> str:
+        """What it has written to its standard error so far."""
+        # not by seeking: the builder's descriptor has the same position
+        return os.pread(self._stderr.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
         """Wait until `condition` holds; AssertionError if the process ends or `timeout` seconds pass before."""

@@ -44,6 +44,11 @@ class Podman:
         inspected: dict[str, Any] = json.loads(self._podman("image", "inspect", image))[0]
         return inspected
 
+    def manifest(self, image: str) -> dict[str, Any]:
+        """``podman manifest inspect``."""
+        inspected: dict[str, Any] = json.loads(self._podman("manifest", "inspect", "--tls-verify=false", image))
+        return inspected
+
     def _podman(self, *arguments: str) -> str:
         places = [f"--root={self.directory}/root", f"--runroot={self.directory}/run", f"--tmpdir={self.directory}/tmp"]
         manager = ["--cgroup-manager=cgroupfs", "--events-backend=none"]

@@ -70,8 +70,8 @@ def lasting_containers(
         shared: directories of the machine that are mounted at the same place, among them the contexts.
     """
     mounts = [f"--volume={path}:{path}" for path in shared]
-    start = ["run", "--detach", "--rm", "--network=host", *mounts, "--entrypoint=/busybox/sleep", image, "86400"]
-    containers = [daemon.docker(*start).ok().stdout.strip() for _ in range(count)]
+    start = ["run", "--detach", "--rm", "--network=host", *mounts, "--entrypoint=/busybox/tail", image]
+    containers = [daemon.docker(*start, "-f", "/dev/null").ok().stdout.strip() for _ in range(count)]
     try:
         before = {container: files_of(daemon, container, shared) for container in containers}
         idle: SimpleQueue[str] = SimpleQueue()

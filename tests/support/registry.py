@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -37,10 +38,11 @@ class LoopbackRegistry:
     Args:
         htpasswd: ask for basic authentication by `USER` and `PASSWORD`.
         delete: allow manifests and blobs to be deleted.
+        access_log: keep what is asked for, for `requests`.
     """
 
-    def __init__(self, *, htpasswd: bool = False, delete: bool = False) -> None:
-        self._htpasswd, self._delete = htpasswd, delete
+    def __init__(self, *, htpasswd: bool = False, delete: bool = False, access_log: bool = False) -> None:
+        self._htpasswd, self._delete, self._access_log = htpasswd, delete, access_log
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self.directory = Path()
@@ -118,6 +120,11 @@ class LoopbackRegistry:
         value = digest.removeprefix("sha256:")
         return self.directory / "data/docker/registry/v2/blobs/sha256" / value[:2] / value / "data"
 
+    def requests(self, method: str) -> list[str]:
+        """The paths below ``/v2/`` that were asked for by `method` so far, with queries."""
+        log = (self.directory / "log").read_text(errors="replace")
+        return re.findall(rf'"{method} /v2/([^ "]*) HTTP', log)
+
     def uploads(self) -> list[Path]:
         """The upload sessions that have been opened and neither finished nor cancelled."""
         return sorted(self.directory.glob("data/docker/registry/v2/repositories/**/_uploads/*"))
@@ -153,7 +160,7 @@ class LoopbackRegistry:
     def _configuration(self) -> dict[str, Any]:
         configuration: dict[str, Any] = {
             "version": "0.1",
-            "log": {"level": "warn", "accesslog": {"disabled": True}},
+            "log": {"level": "warn", "accesslog": {"disabled": not self._access_log}},
             "storage": {
                 "filesystem": {"rootdirectory": str(self.directory / "data")},
                 "delete": {"enabled": self._delete},

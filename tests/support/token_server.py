@@ -1,4 +1,4 @@
-"""GitLab's token endpoint (``/jwt/auth``) for a registry: it signs what its users may do, for as long as a test says."""
+"""GitLab's token endpoint (``/jwt/auth``): it signs what its users may do, for as long as a test says."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
         user, _, password = base64.b64decode(given).decode().partition(":")
@@ -143,7 +143,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         scopes = tuple(scope for value in query.get("scope", []) for scope in value.split())
         self._answer("token", user if known else None, scopes)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         known = form.get("grant_type") == ["refresh_token"] and form.get("refresh_token") == [REFRESH_TOKEN]
         self._answer("access_token", USER if known else None, tuple(form.get("scope", [""])[0].split()))

@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from builder.cache.base import CachedLayer, CacheKey, LayerCache, Work
+from builder.cache.guard import guarded
 from builder.cache.local import LocalCache
 from builder.errors import BuilderError
 
 _LOOKUPS = 8
 _STORES = 4
 _Asked = tuple[int, CacheKey]
+Results = Callable[[], Sequence[tuple[CacheKey, CachedLayer]]]
+"""Gives results with the keys that they are stored under; may wait for layers."""
 
 
 class Caches:
@@ -47,7 +50,7 @@ class Caches:
         for number, cache in enumerate(self._caches):
             if cache.accepts(work) and (found := self._lookup(number, cache, key)) is not None:
                 self._spread(number, key, found)
-                return found
+                return guarded(found)
         return None
 
     def ahead(self, key: CacheKey, work: Work) -> None:
@@ -58,12 +61,9 @@ class Caches:
             if not cache.near and cache.accepts(work):
                 self._ask(number, cache, key)
 
-    def store(self, result: Callable[[], Sequence[tuple[CacheKey, CachedLayer]]]) -> None:
+    def store(self, result: Results) -> None:
         """Store in the background what `result` gives; it may wait for layers. If it raises, nothing is stored."""
-        with self._lock:
-            if self._storing is None:
-                self._storing = ThreadPoolExecutor(_STORES, thread_name_prefix="cache-store")
-            self._stores.append(self._storing.submit(self._store, result, self._caches))
+        self._submit(result, self._caches)
 
     def finish(self) -> None:
         """Wait until everything is stored."""
@@ -90,16 +90,18 @@ class Caches:
             return self._asked[number, key]
 
     def _spread(self, number: int, key: CacheKey, found: CachedLayer) -> None:
-        others = [cache for index, cache in enumerate(self._caches) if index != number and not cache.near]
-        if others:
-            with self._lock:
-                if self._storing is None:
-                    self._storing = ThreadPoolExecutor(_STORES, thread_name_prefix="cache-store")
-                self._stores.append(self._storing.submit(self._store, lambda: [(key, found)], others))
+        later = [cache for cache in self._caches[number + 1 :] if cache.accepts(found.work)]
+        lacking = [cache for cache in later if not cache.near or cache.lookup(key) is None]
+        if lacking:
+            self._submit(lambda: [(key, found)], lacking)
 
-    def _store(
-        self, result: Callable[[], Sequence[tuple[CacheKey, CachedLayer]]], caches: Sequence[LayerCache]
-    ) -> None:
+    def _submit(self, result: Results, caches: Sequence[LayerCache]) -> None:
+        with self._lock:
+            if self._storing is None:
+                self._storing = ThreadPoolExecutor(_STORES, thread_name_prefix="cache-store")
+            self._stores.append(self._storing.submit(self._store, result, caches))
+
+    def _store(self, result: Results, caches: Sequence[LayerCache]) -> None:
         # What could not be built or written is told by whoever needs it, not by the cache.
         with contextlib.suppress(BuilderError, OSError):
             for key, layer in result():

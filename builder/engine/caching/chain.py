@@ -29,7 +29,11 @@ class Results:
     def value(self) -> str:
         """A text that is the same for the same results. Waits for layers; raises what writing them raised."""
         return framed(
-            ["results", self.start, [each if isinstance(each, str) else str(each.result().diff_id) for each in self.made]]
+            [
+                "results",
+                self.start,
+                [each if isinstance(each, str) else str(each.result().diff_id) for each in self.made],
+            ]
         )
 
 

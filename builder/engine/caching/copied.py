@@ -83,7 +83,9 @@ class Copied:
         if found.entry is None:
             raise NoKey(f"/{inside(path)} is not there")
         entry = found.entry
-        self.components.append(component(where.name(inside(path), is_directory=True), [entry.mode, entry.uid, entry.gid]))
+        self.components.append(
+            component(where.name(inside(path), is_directory=True), [entry.mode, entry.uid, entry.gid])
+        )
         self._add(sources, where, inside(path), entry)
 
     def name_of(self, path: str, entry: Entry) -> str:

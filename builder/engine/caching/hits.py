@@ -1,4 +1,4 @@
-"""What a cached layer does to a stage: everything that its instruction would have done, without reading it if possible."""
+"""What a cached layer does to a stage: all that its instruction would have done, unread if possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from builder.errors import LayerError
 from builder.layer.changes import Changes
 from builder.layer.entry import Entry, Kind
 from builder.layer.whiteouts import whited_out
-from builder.rootfs.image_files import ImageFiles
 from builder.rootfs.layer_files import LayerFiles
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blob import Blob
@@ -42,12 +41,11 @@ def apply(hit: CachedLayer, stage: Stage, instruction: Step, services: Services,
     stage.note(text, empty_layer=False, seconds=hit.created if seconds is None else seconds)
     layer = Layer(blob=hit.blob, diff_id=hit.diff_id)
     stage.layers.append(completed(layer))
-    below = stage.blobs()
+    below = stage.image_files()
     if below is None:
         stage.linked(changes_of(services.layers, hit.blob))
     else:
-        lower = ImageFiles(services.layers, (*below, hit.blob), services.workers)
-        stage.base = OnImage(services=services, files=lower)
+        stage.base = OnImage(services=services, files=below.with_layer(hit.blob))
     return layer
 
 

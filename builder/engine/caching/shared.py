@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from builder.cache.base import CacheKey, LayerCache
 from builder.cache.file_digests import FileDigests
@@ -21,6 +20,7 @@ class SharedCaching:
     Attributes:
         history: None where nothing is kept on this machine.
         files: digests of the context's files; whoever uses them holds the lock of the context.
+        asked: anything is looked up, so that it is not known yet what has to be built.
         dockerfile: what tells this Dockerfile and what it is built for from others.
     """
 
@@ -28,6 +28,16 @@ class SharedCaching:
     history: StepHistory | None
     files: FileDigests
     dockerfile: str
+    asked: bool
+
+    def finish(self) -> None:
+        """Wait until everything is stored."""
+        self.caches.finish()
+        self.files.save()
+
+    def cancel(self) -> None:
+        """Give up what is not stored yet."""
+        self.caches.cancel()
 
     def describe(self, key: CacheKey, components: Sequence[Component]) -> None:
         """Keep what a key was made from, for later builds to compare with."""
@@ -40,17 +50,15 @@ class SharedCaching:
             self.history.note(place, key)
 
 
-def shared_caching(request: BuildRequest, caches: Sequence[LayerCache], kept: Path | None) -> SharedCaching:
-    """What a build has of caching; with no caches, nothing is looked up or stored.
-
-    Args:
-        kept: directory of the local cache; None if nothing is to be kept on this machine.
-    """
+def shared_caching(request: BuildRequest, caches: Sequence[LayerCache]) -> SharedCaching:
+    """What a build has of caching; with no caches, nothing is looked up or stored."""
     context = framed(str(request.context))
-    used = () if request.single_snapshot else caches
+    found = Caches(() if request.single_snapshot else caches)
+    kept = None if found.local is None else found.local.directory
     return SharedCaching(
-        caches=Caches(used),
-        history=StepHistory(kept) if kept and used else None,
-        files=FileDigests(kept / "files" / f"{context}.json" if kept and used else None),
+        caches=found,
+        history=None if kept is None else StepHistory(kept),
+        files=FileDigests(None if kept is None else kept / "files" / f"{context}.json"),
+        asked=bool(found) and not request.no_cache,
         dockerfile=framed([context, request.dockerfile_path, str(request.platform)]),
     )

@@ -15,6 +15,7 @@ from builder.dockerfile.syntax import Add
 from builder.errors import InvalidReference
 from builder.layer.entry import Entry, FileContent, Kind
 from builder.layer.paths import inside
+from builder.registry.network import Network
 from builder.rootfs.disk_tree import DiskTree
 from builder.rootfs.tree import FileTree, SourceTree
 
@@ -30,6 +31,7 @@ class Surroundings:
         time: SOURCE_DATE_EPOCH, None if not set.
         scratch: a directory for what is downloaded or unpacked on the way.
         environment: of programs that fetch (git).
+        network: how other hosts are reached.
         fetched: by source, what has been fetched already.
     """
 
@@ -37,6 +39,7 @@ class Surroundings:
     time: int | None
     scratch: Path
     environment: Mapping[str, str]
+    network: Network
     fetched: dict[str, tuple[SourceTree, str]] = field(default_factory=dict)
 
 
@@ -59,7 +62,7 @@ def _downloaded(url: str, instruction: Add, around: Surroundings) -> tuple[Sourc
             checksum = Digest.parse(instruction.checksum)
         except InvalidReference as error:
             raise DockerfileError.at(instruction, error.message, instruction.checksum, error.hint) from None
-    file = fetch(url, around.scratch, checksum)
+    file = fetch(url, around.scratch, around.network, checksum)
     tree, name = FileTree(), inside(file.name)
     content = FileContent(str(file.path))
     tree.put(name, Entry(Kind.FILE, 0o600, size=file.size, mtime=file.mtime, content=content))
@@ -80,6 +83,7 @@ def _cloned(source: GitSource, instruction: Add, around: Surroundings) -> Source
         source,
         target,
         around.environment,
+        around.network,
         keep_git_dir=instruction.keep_git_dir,
         checksum=instruction.checksum,
     )

@@ -19,7 +19,7 @@ from builder.engine.users import process_user
 from builder.errors import IsolationError, RunFailed
 from builder.isolation.command import Bind, Command, DirectoryRoot, OverlayRoot
 from builder.layer.changes import Changes
-from builder.progress import Step, StepOutput
+from builder.progress import Step, StepOutput, working
 from builder.rootfs.base import OverlayDirectories, PlainDirectory
 from builder.storage.failure import explained
 
@@ -55,10 +55,12 @@ def run(
 
     with prepared(instruction, stage.config.working_dir, mounts) as mounted:
         command = _command(stage, instruction, words, rootfs.prepare(), services, mounted)
-        status = services.isolation.run(command, output)
+        with working(services.progress, "run"):
+            status = services.isolation.run(command, output)
     if status:
         raise _failed(stage, instruction, words, status, services.advice)
-    changes = rootfs.snapshot(stage.tree)
+    with working(services.progress, "snapshot"):
+        changes = rootfs.snapshot(stage.tree)
     stage.tree.apply(changes)
     stage.note(created_by(stage, instruction), empty_layer=False)
     return changes

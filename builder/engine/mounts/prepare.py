@@ -121,7 +121,11 @@ class _Preparation:
     def _cache(self, mount: Mount) -> None:
         target = self._target(mount)
         tree = self._sources.tree(mount.from_) if mount.from_ else FileTree()
-        directory = self._stack.enter_context(self._sources.caches.held(mount, target, tree))
+        directory = self._stack.enter_context(self._sources.caches.held(mount, tree))
+        if directory is None:
+            raise DockerfileError.at(
+                self._instruction, f'"/{inside(mount.source or "/")}" not found in the cache', mount.source or "--mount"
+            )
         self.mounted.mounts.append(Bind(target=target, source=str(directory), read_only=mount.read_only))
 
     def _tmpfs(self, mount: Mount) -> None:

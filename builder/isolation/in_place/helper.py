@@ -10,10 +10,10 @@ from builder.isolation.sandbox.settings import Settings
 from builder.isolation.sandboxed import NamespaceIsolation
 
 
-def start_helper() -> NamespaceIsolation:
+def start_helper() -> tuple[NamespaceIsolation, int]:
     """Fork the helper: a process without threads that starts commands where it is. To be called before threads exist.
 
-    What it is made of is loaded now, for all commands.
+    What it is made of is loaded now, for all commands. Also gives the id of that process.
     """
     from builder.isolation.in_place.supervisor import supervise
     from builder.isolation.sandbox.helper import serve
@@ -29,4 +29,4 @@ def start_helper() -> NamespaceIsolation:
         finally:
             os._exit(1)
     theirs.close()
-    return NamespaceIsolation(ours, helper)
+    return NamespaceIsolation(ours, helper), helper

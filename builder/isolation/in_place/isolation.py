@@ -40,11 +40,14 @@ class InPlaceIsolation:
                 "--network=none cannot be had in place: the command is in the builder's own network namespace",
                 hint="leave it out, or build where --isolation=namespace works",
             )
-        with self._turn, self._hidden.hidden(), cleaned("/dev"), self._mounts.made(command.mounts):
-            return self._helper.run(replace(command, mounts=()), output)
+        with self._turn, self._hidden.hidden(), cleaned("/dev"), self._mounts.made(command.mounts) as secrets:
+            return self._helper.run(replace(command, mounts=secrets), output)
 
     def cancel_all(self) -> None:
         self._helper.cancel_all()
+
+    def resume(self) -> None:
+        self._helper.resume()
 
     def close(self) -> None:
         done = self._turn.acquire(timeout=_PATIENCE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from builder.errors import IsolationError
 from builder.isolation.advice import isolation_error
 from builder.isolation.command import Bind, SecretFile, Tmpfs
+from builder.isolation.in_place.memory import linked
 from builder.isolation.sandbox.targets import Root
 
 _LOANS = "mounts"
@@ -35,23 +36,27 @@ class EmulatedMounts:
         self._count = 0
 
     @contextmanager
-    def made(self, wishes: Sequence[Bind | Tmpfs | SecretFile]) -> Iterator[None]:
-        """Have `wishes` in place while the block lasts. Raises IsolationError."""
+    def made(self, wishes: Sequence[Bind | Tmpfs | SecretFile]) -> Iterator[tuple[SecretFile, ...]]:
+        """Have `wishes` in place while the block lasts. Raises IsolationError.
+
+        What is given back is still to be written, for the time of the command alone: secrets, at their very targets.
+        """
         stack = ExitStack()
+        unwritten: list[SecretFile] = []
         try:
             for wish in wishes:
                 try:
-                    self._make(wish, stack)
+                    self._make(wish, stack, unwritten)
                 except OSError as error:
                     raise isolation_error(error, f"cannot make the mount {wish.target}") from error
-            yield
+            yield tuple(unwritten)
         finally:
             try:
                 stack.close()
             except OSError as error:
                 raise isolation_error(error, "cannot take a mount away") from error
 
-    def _make(self, wish: Bind | Tmpfs | SecretFile, stack: ExitStack) -> None:
+    def _make(self, wish: Bind | Tmpfs | SecretFile, stack: ExitStack, unwritten: list[SecretFile]) -> None:
         root = Root(self._root)
         stack.callback(os.close, root.descriptor)
         parent, name = os.path.split(os.path.normpath("/" + wish.target.lstrip("/")))
@@ -71,7 +76,10 @@ class EmulatedMounts:
                 hint="choose another target, or build with --isolation=namespace",
             )
         self._set_aside(place, stack)
-        self._put(wish, place, stack)
+        if isinstance(wish, SecretFile):
+            unwritten.append(linked(wish, place, stack, new_parent=bool(root.stubs)))
+        else:
+            self._put(wish, place, stack)
 
     def _resolved(self, root: Root, place: str, parent: str, name: str) -> str:
         """Where `place` leads if it is a symlink."""
@@ -90,7 +98,7 @@ class EmulatedMounts:
         """Move what is at `place` away until the end, when the times of its directory are restored, too."""
         parent = os.path.dirname(place)
         before = os.stat(parent)
-        stack.callback(os.utime, parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+        stack.callback(_restore_times, parent, before)
         if not os.path.lexists(place):
             return
         self._count += 1
@@ -106,13 +114,11 @@ class EmulatedMounts:
             ) from None
         stack.callback(os.rename, aside, place)
 
-    def _put(self, wish: Bind | Tmpfs | SecretFile, place: str, stack: ExitStack) -> None:
+    def _put(self, wish: Bind | Tmpfs, place: str, stack: ExitStack) -> None:
         stack.callback(_remove, place)
         if isinstance(wish, Tmpfs):
             os.mkdir(place)
             os.chmod(place, wish.mode)
-        elif isinstance(wish, SecretFile):
-            _write_secret(wish, place)
         elif self._is_own(wish.source):
             self._lend(wish.source, place, stack)
         else:
@@ -122,6 +128,8 @@ class EmulatedMounts:
         return any(Path(source).is_relative_to(each) for each in self._own)
 
     def _lend(self, source: str, place: str, stack: ExitStack) -> None:
+        if not os.path.lexists(source):  # lent to a build that was killed
+            os.mkdir(source)
         try:
             os.rename(source, place)
         except OSError as error:
@@ -133,16 +141,13 @@ class EmulatedMounts:
         stack.callback(_give_back, place, source)
 
 
+def _restore_times(directory: str, before: os.stat_result) -> None:
+    with suppress(FileNotFoundError):  # it was in memory
+        os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def _path_of(descriptor: int) -> str:
     return os.readlink(f"/proc/self/fd/{descriptor}")
-
-
-def _write_secret(wish: SecretFile, place: str) -> None:
-    descriptor = os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
-    with open(descriptor, "wb") as file:
-        file.write(wish.content)
-        os.fchown(descriptor, wish.uid, wish.gid)
-        os.fchmod(descriptor, wish.mode)
 
 
 def _copy(source: str, place: str) -> None:

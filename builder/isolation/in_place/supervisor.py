@@ -6,12 +6,13 @@ import os
 import select
 import signal
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from builder.errors import IsolationError
 from builder.isolation.advice import isolation_error
-from builder.isolation.command import Command, DirectoryRoot
+from builder.isolation.command import Command, DirectoryRoot, SecretFile
+from builder.isolation.in_place.memory import written
 from builder.isolation.sandbox import protocol
 from builder.isolation.sandbox.execute import execute
 from builder.isolation.sandbox.init import Reported
@@ -28,7 +29,11 @@ def supervise(control: socket.socket, stdout: int, stderr: int, settings: Settin
         request = protocol.receive(control)
         if not isinstance(request, Command):
             raise TypeError(f"{type(request).__name__} is not a request")
-        reply = _run(request, control, stdout, stderr, settings)
+        with ExitStack() as stack:
+            for secret in request.mounts:
+                assert isinstance(secret, SecretFile)  # other mounts are made before
+                stack.enter_context(written(secret))
+            reply = _run(request, control, stdout, stderr, settings)
     except EOFError:
         return
     except IsolationError as error:

@@ -83,7 +83,7 @@ def ask_json(services: Services, call: Call) -> dict[str, Any]:
     return document
 
 
-def form(service: str, url: str, **fields: str) -> Call:
+def form(service: str, url: str, /, **fields: str) -> Call:
     """A form to be posted."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     return Call(service=service, url=url, method="POST", headers=headers, body=urlencode(fields).encode())
@@ -93,7 +93,7 @@ def text_of(document: Mapping[str, Any], key: str, service: str) -> str:
     """A text in an answer. Raises BuilderError if it is not there."""
     value = document.get(key)
     if not isinstance(value, str) or not value:
-        raise BuilderError(f"{service} answered without {key}")
+        raise BuilderError(f"there is no {key} in what {service} gives")
     return value
 
 

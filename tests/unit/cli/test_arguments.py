@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder.cli.arguments import Arguments, parse, refuse_later
-from builder.cli.flags import BUILD_FLAGS, PUSH_FLAGS
+from builder.cli.flags import BUILD_FLAGS, PUSH_FLAGS, switch, text
 from builder.errors import NotSupportedYet, UsageError
 
 _HOUR = 3600 * 10**9
@@ -167,19 +167,18 @@ def test_every_flag_of_kanikos_executor_is_there() -> None:
     assert set(kaniko.split()) <= known
 
 
-@pytest.mark.parametrize(
-    ("argv", "refused"),
-    [
-        (["--profile"], "--profile"),
-        (["--network=none"], "--network"),
-        (["--profile"], "--profile"),
-    ],
+LATER = (
+    switch("ahead", "Comes later.", status="later"),
+    text("mode", "MODE", "Of its values only the default is there.", "plain", status="later"),
 )
+
+
+@pytest.mark.parametrize(("argv", "refused"), [(["--ahead"], "--ahead"), (["--mode=fancy"], "--mode")])
 def test_what_does_not_exist_yet_is_refused(argv: list[str], refused: str) -> None:
     with pytest.raises(NotSupportedYet, match=f"{refused} is not supported yet"):
-        refuse_later(BUILD_FLAGS, build(*argv))
+        refuse_later(LATER, parse(LATER, argv, {}))
 
 
-@pytest.mark.parametrize("argv", [["--cache=false"], ["--profile=false"], ["--network=default"], ["--cache-repo=x"]])
+@pytest.mark.parametrize("argv", [["--ahead=false"], ["--mode=plain"], []])
 def test_a_later_flag_that_asks_for_nothing_is_fine(argv: list[str]) -> None:
-    refuse_later(BUILD_FLAGS, build(*argv))
+    refuse_later(LATER, parse(LATER, argv, {}))

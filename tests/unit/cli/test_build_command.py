@@ -101,10 +101,3 @@ def test_a_secret_is_in_nothing_that_is_said(context: Path, tmp_path: Path) -> N
     assert status == 1
     assert "***" in error
     assert "hunter2" not in error
-
-
-@pytest.mark.parametrize("flag", ["--profile"])
-def test_what_is_not_there_yet(flag: str, context: Path) -> None:
-    status, _, error = run(context, "--no-push", flag)
-    assert status == 1
-    assert error.endswith(" is not supported yet\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from builder.isolation.command import Bind, SecretFile, Tmpfs
 from builder.isolation.in_place import credentials, surroundings
 from builder.isolation.in_place.credentials import HiddenFiles
 from builder.isolation.in_place.devices import cleaned
+from builder.isolation.in_place.keeper import Kept, is_running, start_keeper
+from builder.isolation.in_place.memory import linked, written
 from builder.isolation.in_place.mounts import EmulatedMounts
 
 pytestmark = pytest.mark.usefixtures("as_root")
@@ -69,16 +74,32 @@ MOUNTS = {
 def test_a_mount_leaves_no_trace(what: str, root: Path, mounts: EmulatedMounts) -> None:
     wish, place = MOUNTS[what]
     before = listing(root)
-    with mounts.made([wish]):
+    with mounts.made([wish]) as unwritten, ExitStack() as stack:
         if isinstance(wish, SecretFile):
+            (secret,) = unwritten
+            stack.enter_context(written(secret))
             status = (root / place).stat()
             assert (root / place).read_bytes() == b"hush"
             assert (status.st_mode & 0o777, status.st_uid, status.st_gid) == (wish.mode, wish.uid, wish.gid)
+            assert b"hush" not in b"".join(content for *_, content in listing(root).values())
         else:
             assert os.listdir(root / place) == []
             assert (root / place).stat().st_mode & 0o7777 == 0o1777
             (root / place / "made").write_text("by the command")
     assert listing(root) == before
+
+
+def test_a_secret_is_gone_from_memory_afterwards(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        wish = SecretFile(target="/s", content=b"hush")
+        secret = linked(wish, str(tmp_path / "s"), stack, new_parent=False)
+        directory = Path(secret.target).parent
+        assert directory.stat().st_mode & 0o777 == 0o711
+        with pytest.raises(ValueError, match="x"), written(secret):
+            assert (tmp_path / "s").read_bytes() == b"hush"
+            raise ValueError("x")
+        assert not directory.exists()
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_failed_command_leaves_no_trace_either(root: Path, mounts: EmulatedMounts) -> None:
@@ -120,6 +141,12 @@ def test_a_cache_keeps_what_the_command_writes(root: Path, mounts: EmulatedMount
     assert os.listdir(cache) == []
 
 
+def test_a_cache_that_a_killed_build_had_is_empty(root: Path, mounts: EmulatedMounts, tmp_path: Path) -> None:
+    with mounts.made([Bind(target="/var/cache", source=str(tmp_path / "state/cache"))]):
+        (root / "var/cache/kept").write_text("x")
+    assert (tmp_path / "state/cache/kept").read_text() == "x"
+
+
 def test_a_stub_that_was_filled_stays(root: Path, mounts: EmulatedMounts) -> None:
     with mounts.made([Tmpfs(target="/new/deep")]):
         (root / "new/made").write_text("by the command")
@@ -137,29 +164,100 @@ def test_targets_that_cannot_be(target: str, message: str, root: Path, mounts: E
     assert listing(root) == before
 
 
-def test_files_are_hidden_and_back(tmp_path: Path) -> None:
-    config = tmp_path / "config.json"
-    config.write_text("secret")
-    before = config.stat()
-    hidden = HiddenFiles((config, tmp_path / "not there"), tmp_path / "home", pytest.fail)
-    with pytest.raises(ValueError, match="x"), hidden.hidden():
-        assert not config.exists()
-        assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
-        raise ValueError("x")
-    assert config.read_text() == "secret"
-    assert config.stat().st_ino == before.st_ino
-    assert not (tmp_path / "home").exists()
+class RecordingKeeper:
+    """Notes what it is to put back; `dead` if it cannot be reached any more."""
+
+    pid = 2**22 + 1  # larger than any process id
+
+    def __init__(self, *, dead: bool = False) -> None:
+        self.dead = dead
+        self.told: list[Sequence[Kept]] = []
+
+    def keep(self, files: Sequence[Kept]) -> None:
+        if self.dead:
+            raise BrokenPipeError
+        self.told.append(files)
 
 
-def test_hidden_files_of_a_killed_process_are_put_back(tmp_path: Path) -> None:
+def everything_below(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_files_are_hidden_and_back(dead: bool, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text("secret")
+    os.utime(config, (5, 5))
+    before, keeper = config.stat(), RecordingKeeper(dead=dead)
+    hidden = HiddenFiles((config, tmp_path / "not there"), tmp_path / "home", keeper, pytest.fail)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="x"), hidden.hidden():
+            assert not config.exists()
+            assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+            assert b"secret" not in everything_below(tmp_path)
+            raise ValueError("x")
+        assert config.read_text() == "secret"
+        after = config.stat()
+        assert (after.st_ino, after.st_mode, after.st_mtime) == (before.st_ino, before.st_mode, before.st_mtime)
+        assert not (tmp_path / "home").exists()
+    assert [[kept.content for kept in files] for files in keeper.told] == ([] if dead else [[b"secret"], []] * 2)
+
+
+def in_a_killed_process(body: Callable[[], None]) -> None:
     if (pid := os.fork()) == 0:
-        with HiddenFiles((config,), tmp_path / "home", pytest.fail).hidden():
-            os._exit(0)
+        with suppress(BaseException):
+            body()
+        os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
+
+
+def test_the_keeper_puts_files_back_when_the_builder_is_killed(tmp_path: Path) -> None:
+    config, home = tmp_path / "config.json", tmp_path / "home"
+    config.write_text("secret")
+
+    def build() -> None:
+        with HiddenFiles((config,), home, start_keeper(os.getpid()), pytest.fail).hidden():
+            os.kill(os.getpid(), 9)
+
+    in_a_killed_process(build)
+    assert credentials.recover(home) == []
+    assert config.read_text() == "secret"
+    assert not home.exists()
+
+
+def test_the_keeper_does_not_put_back_what_is_in_place(tmp_path: Path) -> None:
+    config, home = tmp_path / "config.json", tmp_path / "home"
+    config.write_text("secret")
+    keeper = start_keeper(os.getpid())
+    with HiddenFiles((config,), home, keeper, pytest.fail).hidden():
+        pass
+    config.write_text("new")
+    keeper.close()
+    assert config.read_text() == "new"
+    assert not is_running(keeper.pid)
+
+
+def test_files_whose_content_died_with_all_processes_are_named(tmp_path: Path) -> None:
+    config, home = tmp_path / "config.json", tmp_path / "home"
+    config.write_text("secret")
+
+    def build() -> None:
+        with HiddenFiles((config,), home, RecordingKeeper(), pytest.fail).hidden():
+            os.kill(os.getpid(), 9)
+
+    in_a_killed_process(build)
     assert not config.exists()
-    credentials.recover(tmp_path / "home")
+    assert credentials.recover(home) == [str(config)]
+    assert not config.exists()
+    assert not home.exists()
+
+
+def test_a_file_that_was_not_blanked_yet_is_put_back(tmp_path: Path) -> None:
+    config, home = tmp_path / "config.json", tmp_path / "home"
+    home.mkdir()
+    (home / "0").write_text("secret")
+    (home / "0.note").write_text(json.dumps({"path": str(config), "keeper": RecordingKeeper.pid}))
+    assert credentials.recover(home) == []
     assert config.read_text() == "secret"
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,68 @@ def test_a_helper_is_no_path(tmp_path: Path) -> None:
 def test_credentials_hide_their_secrets() -> None:
     credentials = Credentials(username=SECRET, password=SECRET, identity_token=SECRET, registry_token=SECRET)
     assert SECRET not in repr(credentials)
+
+
+def test_a_path_goes_before_the_helper_of_the_host(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "named", 'read s; printf \'{"Username":"helper","Secret":"x"}\'')
+    auths = {"h.example": encoded("host", "1"), "h.example/group/project": encoded("path", "2")}
+    chain = keychain(tmp_path, {"credHelpers": {"h.example": "named"}, "auths": auths}, **environment)
+    names = [found(chain, f"h.example/group/{path}") for path in ("project", "project/x", "projects", "other")]
+    assert names == [("path", "2"), ("path", "2"), ("helper", "x"), ("helper", "x")]
+
+
+def test_the_helper_of_a_host_is_not_asked_for_others(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "named", f"echo asked >> {tmp_path}/log; echo 'credentials not found'; exit 1")
+    chain = keychain(tmp_path, {"credHelpers": {"h.example": "named"}}, **environment)
+    for name in ("other.example/a", "h.example:5000/a", "sub.h.example/a"):
+        assert found(chain, name) is None
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_helper_is_asked_once_and_then_again_when_tokens_are_old(tmp_path: Path) -> None:
+    script = (
+        f'echo x >> {tmp_path}/log; read s; printf \'{{"Username":"u","Secret":"%s"}}\' "$(wc -l < {tmp_path}/log)"'
+    )
+    environment = helper(tmp_path, "ecr-login", script)
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {"h.example": "ecr-login"}}))
+    now = 0.0
+    chain = DockerKeychain({"DOCKER_CONFIG": str(tmp_path), **environment}, lambda: now)
+    secrets = []
+    for now in (0.0, 599.0, 601.0):
+        secrets.append(found(chain, "h.example/a"))
+    assert secrets == [("u", "1"), ("u", "1"), ("u", "2")]
+
+
+def test_the_default_port_is_left_out(tmp_path: Path) -> None:
+    """As GitLab documents it for its dependency proxy, whose images have the port in their names."""
+    environment = helper(tmp_path, "all", 'read s; printf \'{"Username":"u","Secret":"%s"}\' "$s"')
+    chain = keychain(tmp_path, {"credsStore": "all"}, **environment)
+    assert found(chain, "gitlab.example.com:443/group/dependency_proxy/containers/alpine") == (
+        "u",
+        "gitlab.example.com",
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("while :; do echo x; done", "printed more than 1048576 bytes"),
+        ("while :; do echo x >&2; done", "printed more than 1048576 bytes"),
+        ("sleep 1000 & wait", "did not finish within 1 seconds"),
+        ("exec >&- 2>&-; sleep 1000", "did not finish within 1 seconds"),
+    ],
+)
+def test_helpers_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str) -> None:
+    if "sleep" in script:
+        monkeypatch.setattr("builder.registry.credential_helper._TIMEOUT", 1.0)
+    environment = helper(tmp_path, "bad", f"echo $$ > {tmp_path}/pid\n{script}")
+    with pytest.raises(BuilderError, match=rf"docker-credential-bad {message} \(asked for h\.example\)"):
+        found(keychain(tmp_path, {"credsStore": "bad"}, **environment), "h.example/a")
+    group = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def test_a_helper_that_leaves_somebody_behind(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "all", 'sleep 1000 & printf \'{"Username":"u","Secret":"s"}\'')
+    assert found(keychain(tmp_path, {"credsStore": "all"}, **environment), "h.example/a") == ("u", "s")
