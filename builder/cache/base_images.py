@@ -43,21 +43,28 @@ class CachedImages:
         self._directory, self._registries = directory, registries
         self._store = BlobStore(directory)
         self._names = self._named()
+        self._digests: dict[Reference, Digest | None] = {}
 
     @property
     def progress(self) -> Progress:
         return self._registries.progress
 
-    def manifest(self, reference: Reference, /) -> FetchedManifest:
-        """As Registries.manifest, of the layout if it is there."""
-        digest = reference.digest
-        if digest is None and str(reference) in self._names:
-            digest = self._registries.digest(reference)
+    def manifest_once(self, reference: Reference, /) -> FetchedManifest:
+        """As Registries.manifest_once, of the layout if it is there."""
+        digest = reference.digest or self._digest(reference)
         data = None if digest is None else self._kept(digest)
         if digest is None or data is None:
-            return self._registries.manifest(reference)
+            return self._registries.manifest_once(reference)
         log(self.progress, "debug", f"{reference} is in {self._directory}")
         return FetchedManifest(data=data, media_type="", digest=digest, reference=reference.with_digest(digest))
+
+    def _digest(self, reference: Reference) -> Digest | None:
+        """What the tag of an image that was warmed leads to now; asked once, as the build is of one moment."""
+        if str(reference) not in self._names:
+            return None
+        if reference not in self._digests:
+            self._digests[reference] = self._registries.digest(reference)
+        return self._digests[reference]
 
     @contextmanager
     def open_blob(self, repository: Reference, descriptor: Descriptor, /) -> Iterator[Readable]:

@@ -92,7 +92,7 @@ class FileDigests:
     def _load(self) -> dict[str, tuple[Signature, str]]:
         if self._known is None:
             self._known = {}
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 assert self._kept is not None
                 document = json.loads(self._kept.read_bytes())
                 if document["version"] == _VERSION:

@@ -84,7 +84,7 @@ def _chosen(inventory: Inventory, policy: Policy, now: float) -> Iterator[Item]:
     if age is None and not policy.everything and policy.keep is None:
         age = DEFAULT_AGE
     old = [item for item in rest if age is None or now - item.last_used >= age]
-    left = inventory.size
+    left = sum(item.size for item in inventory.items if item.kind != "scratch")
     for item in sorted(old, key=lambda each: each.last_used):
         if policy.keep is not None and left <= policy.keep:
             return

@@ -58,10 +58,6 @@ class Inventory:
     items: tuple[Item, ...]
     since: float
 
-    @property
-    def size(self) -> int:
-        return sum(item.size for item in self.items)
-
 
 def take_inventory(state: Path, now: float) -> Inventory:
     """Look at everything in the state directory `state`; what vanishes meanwhile is left out. Raises StorageError.

@@ -116,7 +116,7 @@ class _Recording:
     def progress(self) -> Progress:
         return self._registries.progress
 
-    def manifest(self, reference: Reference, /) -> FetchedManifest:
+    def manifest_once(self, reference: Reference, /) -> FetchedManifest:
         found = self._registries.manifest(reference)
         self.fetched.append(found)
         return found

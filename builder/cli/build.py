@@ -15,6 +15,7 @@ from builder.cli.outputs import outputs, tell
 from builder.cli.profile import Profile
 from builder.cli.registries import network_of
 from builder.cli.session import Session
+from builder.cli.startup import import_ahead
 from builder.context.dockerfile import DockerfileSource, read_dockerfile
 from builder.context.ignore import read_ignore
 from builder.context.open import BuildContext, open_context
@@ -68,12 +69,13 @@ def _build(options: BuildOptions, session: Session) -> None:
 
 
 def _execute(request: BuildRequest, options: BuildOptions, session: Session, around: Surroundings) -> None:
+    # No thread may exist yet: the registries, the workers and the display start theirs below. What commands are forked
+    # from should be small, and gets ready while the rest is imported.
+    chosen = choose(options, session)
     from builder.cli.services import services
     from builder.engine.build import build
 
-    chosen = choose(
-        options, session
-    )  # no thread may exist yet: the registries, the workers and the display start theirs below
+    import_ahead("builder.registry.http_transport")
     with services(options, session, chosen, around) as parts:
         result = build(request, parts)
     if result.digest:
@@ -106,6 +108,7 @@ def build_request(
         ignore_paths=options.ignore_paths,
         no_cache=options.cache.unasked,
         no_cache_filter=options.cache.unasked_stages,
+        network=options.network,
         materialize=options.in_place.materialize,
         dry_run=options.dry_run,
         check=options.check,

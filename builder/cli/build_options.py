@@ -49,6 +49,7 @@ def build_options(arguments: Arguments, environment: Mapping[str, str]) -> Build
         targets=tuple(dict.fromkeys(target for target in arguments.many("target") if target)),
         platforms=_platforms(arguments),
         isolation=choice("isolation", arguments.text("isolation"), ("auto", "namespace", "in-place")),
+        network=choice("network", arguments.text("network"), ("default", "none", "host")),
         snapshot_mode=choice("snapshot-mode", arguments.text("snapshot-mode"), ("full", "redo", "time")),
         single_snapshot=arguments.switch("single-snapshot"),
         ignore_paths=_ignore_paths(arguments),

@@ -13,6 +13,7 @@ from builder.cache.freshness import Freshness
 from builder.cache.local import LocalCache
 from builder.cli.options import BuildOptions, CacheOptions
 from builder.cli.registries import registries
+from builder.cli.render.discreet import Discreet
 from builder.cli.session import Session
 from builder.progress import log
 from builder.registry.client import Registries
@@ -53,7 +54,9 @@ def shared_caches(
     from builder.cache.registry import RegistryCache
 
     quick = replace(options.registry, policy=_quick(options.registry.policy))
-    lookups = registries(quick, session)
+    # Credentials are read now: a build in place has their files out of the way when the cache is asked.
+    lookups = registries(quick, replace(session, progress=Discreet(session.progress)), load=True)
+    session.signals.on_stop(lookups.interrupt)
     stack.callback(lookups.stop)
     pushes = client if cache.push else None
     found = RegistryCache(cache.place, lookups, pushes, _works(cache), freshness, session.progress)

@@ -120,7 +120,7 @@ BUILD = group(
     many("platform", "PLATFORM,...", "Platforms to build for; more than one make an index of an image for each."),
     many("secret", "id=ID[,src=FILE][,env=NAME]", "A secret for RUN --mount=type=secret."),
     many("ssh", "ID[=SOCKET]", "An agent socket for RUN --mount=type=ssh."),
-    text("network", "MODE", "Network of the RUN commands: default, none or host.", "default", status="later"),
+    text("network", "MODE", "Network of RUN commands that name none: default, none or host.", "default"),
     text("isolation", "HOW", "Where commands run: auto, namespace or in-place.", "auto"),
     switch("force", "With --isolation=in-place: run outside of a container, too."),
     switch("single-snapshot", "Make one layer of all that the build changes."),
@@ -177,7 +177,7 @@ REGISTRY = group(
     number("push-retry", "More attempts to push, beyond those for transient faults."),
     number("image-download-retry", "More attempts to pull, beyond those for transient faults."),
     number("image-fs-extract-retry", "More attempts to unpack a base image."),
-    switch("push-ignore-immutable-tag-errors", "A tag that exists and may not change is no error.", status="later"),
+    switch("push-ignore-immutable-tag-errors", "A tag that exists and may not change is no error."),
     switch("skip-push-permission-check", "Do not check before the build that the push will be allowed."),
 )
 

@@ -162,15 +162,16 @@ class BuildOptions:
     confidential: Confidential
     dry_run: bool
     check: bool
+    network: Literal["default", "none", "host"] = "default"
     notes: tuple[str, ...] = ()
     profile: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushOptions:
-    """All of ``builder push``."""
+    """All of ``builder push``; `source` is ``PATH`` or ``PATH:NAME``."""
 
-    path: Path
+    source: str
     output: OutputOptions
     registry: RegistryOptions
     state_dir: Path

@@ -147,6 +147,7 @@ def _policy(arguments: Arguments) -> RegistryPolicy:
         mirrors=tuple(text.strip() for text in _many(arguments, "registry-mirror") if text.strip()),
         maps=lists("registry-map", _many(arguments, "registry-map")),
         default_fallback=not _switch(arguments, "skip-default-registry-fallback"),
+        ignore_immutable_tags=_switch(arguments, "push-ignore-immutable-tag-errors"),
         push_retries=_count(arguments, "push-retry"),
         # layers are unpacked while they are downloaded, so a new attempt at one is a new attempt at the other
         pull_retries=_count(arguments, "image-download-retry") + _count(arguments, "image-fs-extract-retry"),

@@ -51,7 +51,7 @@ def services(options: BuildOptions, session: Session, chosen: Chosen, around: Su
         overlay = container is None and _mounts_overlays(prepared, session, scratch)
         # On overlayfs itself, which is where containers are, the marks of an overlay's layers cannot be made.
         ownership = replace(ownership, overlay=overlay)
-        workers = stack.enter_context(worker_threads(max(4, os.cpu_count() or 1)))
+        threads = stack.enter_context(worker_threads(max(4, os.cpu_count() or 1)))
         stack.callback(client.stop)
         session.signals.on_stop(client.interrupt)
         blobs = BlobStore(state)
@@ -68,7 +68,8 @@ def services(options: BuildOptions, session: Session, chosen: Chosen, around: Su
             refusal=prepared.reason,
             ownership=ownership,
             overlay=overlay,
-            workers=workers,
+            workers=threads("packing"),
+            readers=threads,
             container=container,
             advice=prepared.id_map.explanation if prepared.isolation and prepared.id_map.single else None,
         )

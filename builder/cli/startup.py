@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib
 from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 
@@ -26,6 +29,16 @@ def compile_methods_late() -> None:
     make = getattr(dataclasses, "_create_fn", None)
     if make is not None and make.__name__ != "late":
         dataclasses._create_fn = _late(make)  # type: ignore[attr-defined]
+
+
+def import_ahead(module: str) -> None:
+    """Import a module in the background, while the builder waits for other processes and servers."""
+    Thread(target=_import, args=(module,), name="import", daemon=True).start()
+
+
+def _import(module: str) -> None:
+    with suppress(Exception):  # it comes again, and is told, where the module is needed
+        importlib.import_module(module)
 
 
 def _late(make: Callable[..., Any]) -> Callable[..., Any]:

@@ -79,12 +79,15 @@ class Bases:
         if stored is not None:
             what = f"{name}@{stored.digest}"
             config = ImageConfig.from_bytes(stored.config, what)
-            return self._base(what, config, stored.manifest.family, stored.layers)
+            return self._base(what, config, stored.manifest.family, stored.layers, "")
         reference = Reference.parse(self.contexts.renamed(name))
         images = self._services.images or self._services.registries
         remote = resolve_image(images, reference, platform, self._services.blobs)
-        return self._base(str(remote.reference), remote.config, remote.manifest.family, remote.layers)
+        registry = remote.reference.registry
+        return self._base(str(remote.reference), remote.config, remote.manifest.family, remote.layers, registry)
 
-    def _base(self, name: str, config: ImageConfig, family: Family, blobs: tuple[Blob, ...]) -> BaseImage:
-        files = ImageFiles(self._services.layers, blobs, self._services.workers)
+    def _base(
+        self, name: str, config: ImageConfig, family: Family, blobs: tuple[Blob, ...], registry: str
+    ) -> BaseImage:
+        files = ImageFiles(self._services.layers, blobs, self._services.readers(registry))
         return BaseImage(name=name, config=config, family=family, blobs=blobs, files=files)

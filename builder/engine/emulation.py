@@ -109,6 +109,8 @@ def _try(
         directory.mkdir(mode=0o755)
         (directory / _PROGRAM).write_bytes(binfmt.program(architecture))
         (directory / _PROGRAM).chmod(0o755)
+        (directory / "dev").mkdir()
+        (directory / "dev/null").touch()  # a standard input, where /dev is not mounted
         if interpreter is not None:
             target = directory / interpreter.target.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,8 @@ from builder.image.reference import Reference
 from builder.registry.index_push import IndexPush, push_index
 from builder.registry.push import Pusher
 from builder.storage.atomic import replacing
-from builder.storage.docker_archive import write_docker_archive
 from builder.storage.failure import explained
 from builder.storage.image import Image, ImageIndex
-from builder.storage.oci_layout import write_oci_layout
 
 
 def export(result: Image | ImageIndex, outputs: Outputs, pusher: Pusher | None) -> None:
@@ -28,8 +26,12 @@ def export(result: Image | ImageIndex, outputs: Outputs, pusher: Pusher | None) 
     if outputs.tar_path is not None:
         if isinstance(result, ImageIndex):
             raise UsageError("a docker archive cannot hold images of several platforms", hint="use --oci-layout-path")
+        from builder.storage.docker_archive import write_docker_archive
+
         write_docker_archive(outputs.tar_path, result, outputs.destinations)
     if outputs.oci_layout_path is not None:
+        from builder.storage.oci_layout import write_oci_layout
+
         write_oci_layout(outputs.oci_layout_path, result, outputs.destinations)
     if pusher is not None:
         if isinstance(result, ImageIndex):

@@ -29,7 +29,7 @@ class OnNothing:
         return
 
     def image_files(self) -> ImageFiles:
-        return ImageFiles(self.services.layers, (), self.services.workers)
+        return ImageFiles(self.services.layers, (), self.services.readers(""))
 
     def rootfs(self) -> RootFs:
         if self.services.overlay:

@@ -170,21 +170,27 @@ def _named(plan: Plan) -> Plan:
 
 
 def _name(plan: Plan, stage: PlannedStage) -> str:
-    platform, target = platform_of(plan, stage), plan.platform
+    platform, target = platform_of(plan, stage), _target(plan, stage)
     name = f"{platform}"
-    if platform != target and _is_for_target(plan, stage):
+    if target is not None and target != platform:
         name += f"->{_difference(platform, target)}"
     return " ".join(part for part in (name, stage.name) if part)
 
 
-def _is_for_target(plan: Plan, stage: PlannedStage) -> bool:
-    """Whether a stage knows what it is to make files for: it has one of the ARGs that say so."""
-    known = any(
-        name.startswith("TARGET") for each in stage.instructions if isinstance(each, Arg) for name, _ in each.pairs
-    )
-    if known or not isinstance(stage.base, StageBase):
-        return known
-    return _is_for_target(plan, _stage(plan, stage.base.index))
+def _target(plan: Plan, stage: PlannedStage) -> Platform | None:
+    """What a stage makes files for, as far as its ARGs tell it; None if they do not."""
+    known = _arguments(plan, stage)
+    if not known & {"TARGETPLATFORM", "TARGETARCH", "TARGETVARIANT"}:
+        return None
+    variant = plan.platform.variant if known & {"TARGETPLATFORM", "TARGETVARIANT"} else ""
+    return Platform(plan.platform.os, plan.platform.architecture, variant)
+
+
+def _arguments(plan: Plan, stage: PlannedStage) -> set[str]:
+    """The ARGs of a stage, and of those that it is FROM, which get their values from outside."""
+    arguments = [each for each in stage.instructions if isinstance(each, Arg)]
+    found = {name for each in arguments for name, default in each.pairs if default is None}
+    return found | _arguments(plan, _stage(plan, stage.base.index)) if isinstance(stage.base, StageBase) else found
 
 
 def _difference(platform: Platform, target: Platform) -> str:

@@ -38,7 +38,7 @@ def begin_reading(
     users = [each for each in plan.stages if each is not planned and planned.index in _with_bases(plan, [each.index])]
     if unpack and (any(isinstance(each, Run) for each in rest) or any(user.runs for user in users)):
         stage.start(unpack=True)
-    elif any(_looks(each) for each in rest) or any(_looks_at_tree(user) for user in users):
+    elif any(looks_at_tree(each) for each in rest) or any(_looks_at_tree(user) for user in users):
         stage.start(unpack=False)
 
 
@@ -85,10 +85,11 @@ def _only_bases(plan: Plan) -> set[int]:
 
 
 def _looks_at_tree(stage: PlannedStage) -> bool:
-    return any(_looks(each) for each in stage.instructions)
+    return any(looks_at_tree(each) for each in stage.instructions)
 
 
-def _looks(each: Instruction) -> bool:
+def looks_at_tree(each: Instruction) -> bool:
+    """Whether an instruction cannot be carried out without the headers of the layers below."""
     return isinstance(each, (Run, Workdir)) or (isinstance(each, (Copy, Add)) and not _is_linked(each))
 
 

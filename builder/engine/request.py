@@ -67,6 +67,7 @@ class BuildRequest:
         targets: stages to build; the first is what is exported. Empty: the last stage.
         platform: what is built for; if there are several `platforms`, the first.
         platforms: more than one makes an index of an image for each.
+        network: of commands that name none: default, none or host.
         materialize: write the image's files to the container's root, if the build is in place.
         dry_run: only print the plan.
         check: only check the Dockerfile.
@@ -95,6 +96,7 @@ class BuildRequest:
     no_cache: bool = False
     no_cache_filter: frozenset[str] = frozenset()
     ignore_paths: tuple[str, ...] = ()
+    network: Literal["default", "none", "host"] = "default"
     materialize: bool = False
     dry_run: bool = False
     check: bool = False

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -45,7 +45,8 @@ class Services:
         overlay: whether to mount overlays; else commands run in plain directories, and changes are found by walking.
         container: the container that the builder is in, if commands run in place; stages then take turns.
         advice: what to tell after a command that failed, if its surroundings are less than it may expect.
-        workers: threads for layers that are read or written in the background.
+        workers: threads for layers that are written in the background.
+        readers: threads for layers that are read from a registry, which it names; "" for those that are at hand.
         parallel: how many instructions may be at work at once.
         images: where base images come from, if that is not just `registries`.
         caches: of layers, in the order in which they are asked.
@@ -63,6 +64,7 @@ class Services:
     ownership: Ownership
     overlay: bool
     workers: Executor
+    readers: Callable[[str], Executor]
     container: Container | None = None
     advice: str | None = None
     parallel: int = 2
@@ -104,13 +106,30 @@ def remove_abandoned(builds: Path) -> None:
 
 
 @contextmanager
-def worker_threads(count: int) -> Iterator[Executor]:
-    """Threads for layers. At the end they are waited for, though not long: one may hang on a network."""
-    workers = ThreadPoolExecutor(count, thread_name_prefix="layers")
+def worker_threads(count: int) -> Iterator[Callable[[str], Executor]]:
+    """Threads for layers: `count` for each name that is asked for, so that a registry that hangs holds up no other.
+
+    At the end they are waited for, though not long: one may hang on a network.
+    """
+    pools: dict[str, Executor] = {}
+    lock = threading.Lock()
+
+    def named(name: str) -> Executor:
+        with lock:
+            if name not in pools:
+                pools[name] = ThreadPoolExecutor(count, thread_name_prefix="-".join(["layers", *filter(None, [name])]))
+            return pools[name]
+
     try:
-        yield workers
+        yield named
     finally:
-        end = {"wait": True, "cancel_futures": True}
-        ending = threading.Thread(target=workers.shutdown, kwargs=end, name="end-of-layers", daemon=True)
+        ending = threading.Thread(target=_end, args=(list(pools.values()),), name="end-of-layers", daemon=True)
         ending.start()
         ending.join(_SECONDS_TO_END)
+
+
+def _end(pools: list[Executor]) -> None:
+    for pool in pools:
+        pool.shutdown(wait=False, cancel_futures=True)
+    for pool in pools:
+        pool.shutdown(wait=True)

@@ -99,6 +99,15 @@ class Stage:
             if self._rootfs is None and (unpack or self._tree is None):
                 self.base.start(unpack=unpack)
 
+    def await_base(self, *, files: bool) -> None:
+        """Wait until what `tree`, or with `files` also `rootfs`, will be made from is there. Raises as they do."""
+        with self._lock:
+            layers = self.base.image_files() if files and self._rootfs is None else None
+            if layers is not None:
+                layers.lowers()
+            elif self._tree is None:
+                self._tree = self.tree
+
     def image_files(self) -> ImageFiles | None:
         """The files as layers, as long as nothing has been made of them or changed."""
         with self._lock:

@@ -28,7 +28,7 @@ from builder.engine.layers import Layer
 from builder.engine.located import Stopped, located
 from builder.engine.mounts.prepare import MountSources
 from builder.engine.plan import PlannedStage
-from builder.engine.prefetch import exported_line, is_last_user
+from builder.engine.prefetch import exported_line, is_last_user, looks_at_tree
 from builder.engine.scope import Scope
 from builder.engine.stage import Stage, complete_history, initial_config, scratch_image
 from builder.engine.steps import StageSteps, is_counted
@@ -129,11 +129,18 @@ class StageBuilder:
         self._cache.missed(rest)
         if isinstance(instruction, syntax.Copy) and origins:
             around = replace(around, sources=origins[0].tree())
+        self._await_base(instruction)
         with self._state.working, self._state.steps.running(step) as ending:
             ending.detail = cached.reason if cached is not None else ""
             changes = self._changes(instruction, step, around)
             if changes is not None:
                 self._add_layer(changes, cached)
+
+    def _await_base(self, instruction: Step) -> None:
+        """Wait for the layers below, before the instruction is at work: if they do not come, others go on."""
+        runs = isinstance(instruction, syntax.Run)
+        if looks_at_tree(instruction) and not (runs and self._state.services.isolation is None):
+            self._stage.await_base(files=runs)
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -164,7 +171,8 @@ class StageBuilder:
                 changes = transfer(stage, instruction, around)
             extract_contents(changes.values())
             return changes
-        return run(stage, instruction, state.services, step, self._mount_sources(), self._settle)
+        network = state.request.network
+        return run(stage, instruction, state.services, step, self._mount_sources(), self._settle, network)
 
     def _mount_sources(self) -> MountSources:
         state = self._state

@@ -10,6 +10,7 @@ OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+OCI_LAYER_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -63,10 +64,13 @@ _LAYERS = {
     ("docker", "gzip"): DOCKER_LAYER_GZIP,
     ("docker", "none"): DOCKER_LAYER,
 }
+_FOREIGN = {"oci": OCI_LAYER_FOREIGN, "docker": DOCKER_LAYER_FOREIGN}
 
 
 def layer_family(media_type: str, family: Family) -> str:
     """The media type of the same layer bytes in `family`; unknown ones are returned as they are."""
+    if media_type in _FOREIGN.values():
+        return _FOREIGN[family.value]
     for (_, compression), known in _LAYERS.items():
         if known == media_type and (family.value, compression) in _LAYERS:
             return family.layer(compression)

@@ -102,7 +102,9 @@ def _chosen(
             f"{reference} is itself an index, of {len(images)} images: {names}",
             hint="say which one is meant: IMAGE=OS/ARCH, or the digest of the image",
         )
-    by_platform = {platform_in(entry["platform"]): entry for entry in reversed(images) if entry.get("platform")}
+    by_platform: dict[Platform, Mapping[str, Any]] = {
+        platform_in(entry["platform"]): entry for entry in reversed(images) if entry.get("platform")
+    }
     best = best_match(platform_in(wanted), by_platform)
     if best is None:
         raise ManifestError(f"{reference} is an index without an image for {platform_in(wanted)}; it has {names}")

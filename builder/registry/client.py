@@ -17,8 +17,9 @@ from builder.registry.connections import Connections
 from builder.registry.downloads import Download, blob_exists
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.fetched import FetchedManifests
+from builder.registry.immutable_tags import is_immutable_tag
 from builder.registry.keychain import Keychain
-from builder.registry.manifests import FetchedManifest, fetch_digest, fetch_manifest, put_manifest
+from builder.registry.manifests import FetchedManifest, fetch_digest, fetch_manifest, put_manifest, tag_exists
 from builder.registry.mirrors import candidates
 from builder.registry.network import Network
 from builder.registry.once import Uploads
@@ -107,18 +108,31 @@ class Registries:
         """The blob where it is; it is downloaded when it is opened, and mounted where it is only passed on."""
         return Blob(descriptor=descriptor, source=RemoteBlob(self, repository, descriptor), origin=repository)
 
-    def push_blob(self, blob: Blob, repository: Reference) -> PushOutcome:
+    def push_blob(
+        self, blob: Blob, repository: Reference, *, stopped: Callable[[], bool] = lambda: False
+    ) -> PushOutcome:
         """Make sure that the repository has the blob: by asking, by a mount from `blob.origin`, or by an upload.
 
-        What is pushed to several repositories of a registry is uploaded once, and mounted from there.
+        What is pushed to several repositories of a registry is uploaded once, and mounted from there. When `stopped`
+        says so, nothing that fails is tried again.
         """
         endpoint = self._connections.endpoint(repository.registry, "push")
-        return self._uploads.once(blob, repository, lambda found: push_blob(endpoint, found, repository))
+        return self._uploads.once(blob, repository, lambda found: push_blob(endpoint, found, repository, stopped))
 
     def push_manifest(self, reference: Reference, media_type: str, data: bytes) -> Digest:
-        """Push a manifest or index, whose blobs and children are there; returns its digest."""
+        """Push a manifest or index, whose blobs and children are there; returns its digest.
+
+        Where the policy says so, a tag that exists and may not be moved is left as it is.
+        """
         self._fetched.forget(reference)
-        return put_manifest(self._connections.endpoint(reference.registry, "push"), reference, media_type, data)
+        endpoint = self._connections.endpoint(reference.registry, "push")
+        try:
+            return put_manifest(endpoint, reference, media_type, data)
+        except RegistryError as error:
+            if not (self._policy.ignore_immutable_tags and is_immutable_tag(error) and tag_exists(endpoint, reference)):
+                raise
+            log(self.progress, "warning", f"{error.message}; the tag stays as it is")
+            return Digest.of(data)
 
     def check_permission(self, repository: Reference) -> None:
         """Raises RegistryError unless this user may push to the repository. Leaves no upload open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -177,5 +178,5 @@ def _from_file(candidates: Sequence[Path]) -> tuple[str, DockerConfig | None]:
 def _candidates(environment: Mapping[str, str]) -> list[Path]:
     if environment.get("DOCKER_CONFIG"):
         return [Path(environment["DOCKER_CONFIG"]) / "config.json"]
-    home = Path(environment.get("HOME") or Path.home())
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # which stays as it is for a user without a name
     return [home / ".docker" / "config.json", Path(_KANIKO) / "config.json"]

@@ -61,6 +61,13 @@ def fetch_digest(endpoint: Endpoint, reference: Reference) -> Digest | None:
         return _stated_digest(response)
 
 
+def tag_exists(endpoint: Endpoint, reference: Reference) -> bool:
+    """False if the registry says that there is no such tag. A refusal to look at it says that there is one."""
+    response = endpoint.send("HEAD", f"manifests/{reference.identifier}", reference, headers={"Accept": _ACCEPT})
+    with response:
+        return response.status != 404
+
+
 def put_manifest(endpoint: Endpoint, reference: Reference, media_type: str, data: bytes) -> Digest:
     """Push a manifest under the tag of `reference`, or under its digest if it has no tag; returns the digest.
 

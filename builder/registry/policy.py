@@ -43,6 +43,8 @@ class RegistryPolicy:
         mirrors: tried in order before Docker Hub (``--registry-mirror``); ``host`` or ``host/path``.
         maps: registry (``host`` or ``host/path``) to what is tried in order before it (``--registry-map``).
         default_fallback: whether a mirrored registry is itself tried at the end.
+        ignore_immutable_tags: whether a tag that exists and may not be moved is left as it is
+            (``--push-ignore-immutable-tag-errors``).
         push_retries, pull_retries: tries of a request besides those of `backoff`.
         connect_timeout, read_timeout: seconds without a connection, or without a byte.
     """
@@ -58,6 +60,7 @@ class RegistryPolicy:
     mirrors: tuple[str, ...] = ()
     maps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     default_fallback: bool = True
+    ignore_immutable_tags: bool = False
     push_retries: int = 0
     pull_retries: int = 0
     backoff: Backoff = field(default_factory=Backoff)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,19 +31,20 @@ class Pusher:
     The first error of any upload stops the others and is raised by the next `start` or `finish`.
 
     Args:
-        jobs: uploads at the same time.
+        jobs: uploads at the same time to one registry; one that stands still holds up none to another.
     """
 
     def __init__(self, registries: Registries, progress: Progress, jobs: int = 4) -> None:
         self.registries = registries
         self._progress, self._jobs = progress, jobs
-        self._queue: deque[tuple[_Key, Blob, Reference]] = deque()
+        self._queues: dict[str, deque[tuple[_Key, Blob, Reference]]] = {}
         self._known: set[_Key] = set()
-        self._unfinished = 0
+        self._unfinished: Counter[str] = Counter()  # by registry, as are the queues
         self._failure: BaseException | None = None
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
+        self._workers: Counter[str] = Counter()
 
     def start(self, blob: Blob, repository: Reference) -> None:
         """Begin to upload `blob`, unless that was begun before. A layer that may not be distributed is left out.
@@ -57,12 +58,16 @@ class Pusher:
             if key in self._known or _is_foreign(blob):
                 return
             self._known.add(key)
-            self._unfinished += 1
-            self._queue.append((key, replace(blob, source=Stoppable(blob.source, self._stop)), repository))
+            registry = repository.registry
+            self._unfinished[registry] += 1
+            queue = self._queues.setdefault(registry, deque())
+            queue.append((key, replace(blob, source=Stoppable(blob.source, self._stop)), repository))
             self._changed.notify_all()
-            if len(self._threads) < min(self._jobs, self._unfinished):
+            if self._workers[registry] < min(self._jobs, self._unfinished[registry]):
+                self._workers[registry] += 1
                 # daemons: a connection that hangs must not keep an interrupted build alive
-                thread = threading.Thread(target=self._work, name=f"push-{len(self._threads)}", daemon=True)
+                name = f"push-{len(self._threads)}"
+                thread = threading.Thread(target=self._work, args=(registry,), name=name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
@@ -93,7 +98,7 @@ class Pusher:
         with self._changed:
             self._failure = self._failure or Cancelled()
             self._stop.set()
-            self._queue.clear()
+            self._queues.clear()
             self._changed.notify_all()
         self._join(_SECONDS_TO_NOTICE)
         if any(thread.is_alive() for thread in self._threads):
@@ -135,35 +140,35 @@ class Pusher:
 
     def _wait(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._failure is not None or self._unfinished == 0)
+            self._changed.wait_for(lambda: self._failure is not None or not self._unfinished.total())
             self._raise_failure()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
-    def _work(self) -> None:
-        while task := self._next():
+    def _work(self, registry: str) -> None:
+        while task := self._next(registry):
             _, blob, repository = task
             try:
-                self.registries.push_blob(blob, repository)
+                self.registries.push_blob(blob, repository, stopped=self._stop.is_set)
             except BaseException as error:
                 self._fail(error)
                 return
             with self._changed:
-                self._unfinished -= 1
+                self._unfinished[registry] -= 1
                 self._changed.notify_all()
 
-    def _next(self) -> tuple[_Key, Blob, Reference] | None:
+    def _next(self, registry: str) -> tuple[_Key, Blob, Reference] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._stop.is_set())
-            return None if self._stop.is_set() else self._queue.popleft()
+            self._changed.wait_for(lambda: self._queues.get(registry) or self._stop.is_set())
+            return None if self._stop.is_set() else self._queues[registry].popleft()
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:
             self._failure = self._failure or error
             self._stop.set()
-            self._queue.clear()
+            self._queues.clear()
             self._changed.notify_all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlencode
@@ -23,13 +24,15 @@ _NOT_ALLOWED = (401, 403)
 _WORTHWHILE = 64 * 1024
 
 
-def push_blob(endpoint: Endpoint, blob: Blob, repository: Reference) -> PushOutcome:
+def push_blob(
+    endpoint: Endpoint, blob: Blob, repository: Reference, stopped: Callable[[], bool] = lambda: False
+) -> PushOutcome:
     """Make sure that `repository` has `blob`. What breaks off goes on where it was, or is begun again: this blob alone.
 
-    Raises RegistryError, and what the blob's source raises.
+    Nothing is tried again once `stopped` says so. Raises RegistryError, and what the blob's source raises.
     """
     transferred = Transferred(endpoint.progress, "push", blob.descriptor.digest, blob.descriptor.size)
-    outcome = _Push(endpoint, blob, repository, transferred).run()
+    outcome = _Push(endpoint, blob, repository, transferred, stopped).run()
     note = {"exists": "exists", "mounted": f"mounted from {blob.origin.name if blob.origin else ''}"}
     transferred.finish(note.get(outcome, ""))
     return outcome
@@ -49,9 +52,16 @@ def check_upload(endpoint: Endpoint, repository: Reference) -> None:
 class _Push:
     """The tries that one blob gets."""
 
-    def __init__(self, endpoint: Endpoint, blob: Blob, repository: Reference, transferred: Transferred) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        blob: Blob,
+        repository: Reference,
+        transferred: Transferred,
+        stopped: Callable[[], bool],
+    ) -> None:
         self._endpoint, self._blob, self._repository = endpoint, blob, repository
-        self._transferred = transferred
+        self._transferred, self._stopped = transferred, stopped
         self._session: UploadSession | None = None
         self._failures, self._failed_at = 0, 0
 
@@ -88,6 +98,8 @@ class _Push:
     def _after(self, broken: BrokenUpload) -> None:
         """Pause and find out where to go on, or raise if that was the last try."""
         self._endpoint.pauses.check()
+        if self._stopped():
+            raise Cancelled
         self._failures += 1
         if self._failures >= self._endpoint.attempts or not self._endpoint.pauses.allows(broken.asked):
             raise broken.error from None

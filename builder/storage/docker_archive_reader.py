@@ -26,18 +26,18 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _MAX_LINKS = 8
 
 
-def read_docker_archive(path: Path) -> tuple[Image, list[Reference]]:
-    """The image of the docker archive at `path`, and its tags.
+def read_docker_archive(path: Path, name: str | None = None) -> tuple[Image, list[Reference]]:
+    """The image of the docker archive at `path`, and its tags; of several the one with the tag `name`.
 
     The layers stay in the archive and are read from there when asked for; their digests are computed here, so the
     whole file is read once. Layers without compression are verified against the config's diff_ids.
 
     Raises:
-        StorageError: it cannot be read, is no docker archive, is compressed as a whole, or holds several images.
+        StorageError: it cannot be read, is no docker archive, is compressed as a whole, or has not that one image.
         ManifestError: its config is not valid.
     """
     members = _members(path)
-    entry = _manifest_entry(path, members)
+    entry = _manifest_entry(path, members, name)
     config = _read(path, members, str(entry.get("Config")))
     layers = [_layer(path, members, str(name)) for name in entry.get("Layers") or ()]
     _verify(path, ImageConfig.from_bytes(config, str(path)), layers)
@@ -95,7 +95,7 @@ def _compression(head: bytes) -> str:
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
 
 
-def _manifest_entry(path: Path, members: Mapping[str, _Member]) -> dict[str, Any]:
+def _manifest_entry(path: Path, members: Mapping[str, _Member], name: str | None) -> dict[str, Any]:
     if "manifest.json" not in members:
         raise StorageError(
             f"{path} is not a docker archive: it has no manifest.json",
@@ -107,12 +107,23 @@ def _manifest_entry(path: Path, members: Mapping[str, _Member]) -> dict[str, Any
         raise StorageError(f"the manifest.json of {path} is not valid: {error}") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries) or not entries:
         raise StorageError(f"the manifest.json of {path} is not a list of images")
-    if len(entries) > 1:
-        raise StorageError(
-            f"{path} holds {len(entries)} images: {', '.join(_title(entry) for entry in entries)}",
-            hint="save one image to an archive",
-        )
-    return dict(entries[0])
+    found = [entry for entry in entries if name is None or _has_name(entry, name)]
+    if len(found) == 1:
+        return dict(found[0])
+    titles = ", ".join(_title(entry) for entry in entries)
+    if name is not None:
+        raise StorageError(f"{path} has no image {name}; it has {titles}")
+    hint = f"say which one is meant: {path}:{_title(entries[-1])}"
+    raise StorageError(f"{path} holds {len(entries)} images: {titles}", hint=hint)
+
+
+def _has_name(entry: Mapping[str, Any], name: str) -> bool:
+    """Whether `name` is one of the tags, however long each of the two is written."""
+    tags = [str(tag) for tag in entry.get("RepoTags") or ()]
+    try:
+        return name in tags or Reference.parse(name) in map(Reference.parse, tags)
+    except InvalidReference:
+        return False
 
 
 def _title(entry: Mapping[str, Any]) -> str:

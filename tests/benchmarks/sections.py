@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.figures import Section
+from benchmarks.section_cache import CacheSection
+from benchmarks.section_growth import GrowthSection
+from benchmarks.section_in_place import InPlaceSection
 from benchmarks.section_table import TableSection
 
-SECTIONS: tuple[Section, ...] = (TableSection(),)
+SECTIONS: tuple[Section, ...] = (TableSection(), CacheSection(), InPlaceSection(), GrowthSection())

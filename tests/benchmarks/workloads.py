@@ -48,7 +48,8 @@ _RUNS = "".join(
 )
 
 # Programs and libraries as they come, so that what compressors make of it is what they make of real layers.
-_BIG = """RUN cat /usr/lib/gcc/*/*/* /usr/bin/git /usr/lib/*/*.a 2>/dev/null | head -c 125000000 > /tmp/block; \\
+BLOCK = "cat /usr/lib/gcc/*/*/* /usr/bin/git /usr/lib/*/*.a 2>/dev/null | head -c 125000000 > /tmp/block"
+_BIG = f"""RUN {BLOCK}; \\
  mkdir /data; for i in 0 1 2 3 4 5 6 7; do cat /tmp/block > /data/$i; done; rm /tmp/block
 """
 
@@ -78,3 +79,11 @@ COLD = (
     Workload(name="big", says="a RUN that writes 1 GB", dockerfile=f"FROM BASE\n{_BIG}"),
 )
 RUNS = COLD[1]
+
+TWENTY = Workload(
+    name="twenty",
+    says="20 steps, copies and commands by turns",
+    dockerfile="FROM BASE\n"
+    + "".join(f"COPY src/package{n:03} /app/{n}\nRUN ls /app/{n} > /app/{n}.txt\n" for n in range(10)),
+    fill=lambda context: modules(context / "src", 1000, 2000),
+)

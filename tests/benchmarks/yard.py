@@ -15,6 +15,8 @@ from benchmarks.builders import Builder
 from benchmarks.measure import Measurement
 
 _REPOSITORY = "out"
+CACHE = "cache"
+"""The repositories of images, and of cached layers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +44,19 @@ class Yard:
         pushed = sum(each["size"] for each in layers if each["digest"] not in self.base_layers)
         return replace(measurement, pushed=pushed)
 
-    def clear(self) -> None:
-        """Forget the state and whatever was pushed."""
+    def forget(self) -> None:
+        """Remove the state, as on a machine that builds for the first time."""
         state = self.directory / "state"
         for mount in mounts_below(state):
             subprocess.run(["umount", "--lazy", mount], check=False)
         remove_tree(state)
+
+    def clear(self) -> None:
+        """Forget the state and whatever was pushed."""
+        self.forget()
         storage = self.registry.directory / "data/docker/registry/v2"
-        shutil.rmtree(storage / "repositories" / _REPOSITORY, ignore_errors=True)
+        for repository in (_REPOSITORY, CACHE):
+            shutil.rmtree(storage / "repositories" / repository, ignore_errors=True)
         kept = {digest.removeprefix("sha256:") for digest in self.blobs_of_bases()}
         for blob in (storage / "blobs/sha256").glob("*/*"):
             if blob.name not in kept:

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.builder import Outcome
+from support.docker_daemon import DockerDaemon
+from support.in_place import EXECUTOR, InShell
 from support.isolation import Sandbox
 
 
@@ -40,3 +43,29 @@ def _directory(parent: Path, uid: int) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="sandbox-", dir=parent))
     os.chown(directory, uid, -1)
     return directory
+
+
+@pytest.fixture
+def in_shell(docker: DockerDaemon, debug_in_docker: str, scratch: Path, busybox: dict[str, str]) -> InShell:
+    """Run a script in a container of the debug image; ``$BUILD`` begins a build, files are in /workspace.
+
+    In `dockerfiles`, which are written there, ``BUSYBOX`` is a base.
+    """
+    workspace = scratch / "workspace"
+    workspace.mkdir()
+
+    def run(
+        script: str, *, dockerfiles: dict[str, str] | None = None, options: tuple[str, ...] = (), **environment: str
+    ) -> Outcome:
+        for name, text in (dockerfiles or {}).items():
+            (workspace / name).write_text(text.replace("BUSYBOX", busybox["oci"]))
+        return docker.run(
+            debug_in_docker,
+            "-c",
+            f"BUILD='{EXECUTOR}'\n{script}",
+            options=("--entrypoint=/busybox/sh", *options),
+            files={workspace: "/workspace"},
+            environment=environment,
+        )
+
+    return run

@@ -52,7 +52,7 @@ def test_a_base_that_does_not_come(
         stalled = f"FROM {proxy.host}/{many_layers} AS"
         dockerfile = (
             f"{stalled} run\nRUN touch /1\n{stalled} run2\nRUN touch /2\n{stalled} copy\nCOPY file /3\n"
-            f"FROM {busybox['oci']} AS well\nRUN until nc -z 127.0.0.1 {gate}; do sleep 0.05; done\n"
+            f"FROM {busybox['oci']} AS well\nRUN until nc 127.0.0.1 {gate} -e true 2> /dev/null; do sleep 0.05; done\n"
             "COPY file /after\nRUN echo after the stall | tee /ran\nWORKDIR /work\nRUN echo and on\n"
             "FROM well\nCOPY --from=run /1 /\nCOPY --from=run2 /2 /\nCOPY --from=copy /3 /\n"
         )
@@ -64,8 +64,8 @@ def test_a_base_that_does_not_come(
         running.wait_until(proxy.stalled.is_set, "the base stands still")
         with socket.create_server(("127.0.0.1", gate)):
             running.wait_until(lambda: "| and on" in running.said(), "the other stage has gone on")
-            # its five layers, three of the base
-            running.wait_until(lambda: _blobs(registry, repository) >= 8, "its layers are pushed")
+            # of its five layers two are the same empty one; those of the base are not sent before the end
+            running.wait_until(lambda: _blobs(registry, repository) >= 4, "its layers are pushed")
         running.interrupt(signal.SIGTERM, group=False)
         assert running.finish().status == 128 + signal.SIGTERM
     assert registry.tags(repository) == []

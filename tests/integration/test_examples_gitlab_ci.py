@@ -11,6 +11,7 @@ import yaml
 from conformance.attributes import Attributes
 from conformance.servers import web_server
 from support.bases import debian_layout, push_layout
+from support.binfmt import registered
 from support.builder_images import BuilderImage
 from support.certificates import certificate
 from support.docker_daemon import DockerDaemon
@@ -26,7 +27,15 @@ pytestmark = pytest.mark.exhaustive
 EXAMPLE = Path(__file__).parents[2] / "examples/gitlab-ci.yml"
 MakeProject = Callable[..., GitlabProject]
 DOCKERFILE = "FROM BUSYBOX\nCOPY greeting /greeting\nRUN sed s/hello/bye/ /greeting > /farewell\n"
-JOBS = ("build", "build behind a proxy", "build with an own CA", "build through the dependency proxy")
+JOBS = (
+    "build",
+    "build behind a proxy",
+    "build with an own CA",
+    "build through the dependency proxy",
+    "build for several platforms",
+    "build a platform",
+    "join the platforms",
+)
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +179,23 @@ def test_the_dependency_proxy(make: MakeProject, image: str, private_registry: L
         )
         project.run(JOBS[3], given).ok()
     assert "v2" in private_registry.tags("group/project")
+
+
+def test_several_platforms(
+    make: MakeProject, image: str, private_registry: LoopbackRegistry, binfmt: None, arm64_busybox: str
+) -> None:
+    """One command, and a job for each platform with one that joins them, make the same index."""
+    project = make(f"FROM {arm64_busybox}\nARG TARGETARCH\nCOPY greeting /$TARGETARCH\nRUN uname -m > /machine\n")
+    same = {"SOURCE_DATE_EPOCH": "1700000000"}
+    with registered("arm64"):
+        project.run(JOBS[4], variables(image, private_registry, CI_COMMIT_TAG="at-once", **same)).ok()
+        parts = variables(image, private_registry, CI_COMMIT_TAG="joined", **same)
+        project.run(JOBS[5], parts).ok()
+    assert {"joined-amd64", "joined-arm64"} <= set(private_registry.tags("group/project"))
+    outcome = project.run(JOBS[6], parts).ok()
+    assert PASSWORD not in outcome.output
+    for architecture, machine in (("amd64", "x86_64"), ("arm64", "aarch64")):
+        built = list_image(private_registry, "group/project", "joined", architecture)
+        assert built.text("machine") == f"{machine}\n"
+        assert built.text(architecture) == "hello\n"
+    assert private_registry.digest("group/project", "joined") == private_registry.digest("group/project", "at-once")

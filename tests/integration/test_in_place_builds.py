@@ -3,61 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.builder import Outcome
-from support.builder_images import BuilderImage
-from support.docker_daemon import DockerDaemon
+from support.in_place import LIST, InShell
 from support.listing import list_image
 from support.registry import LoopbackRegistry
 
 # An image is built first, by pip and apt, and an engine started: minutes that `make test` does not have.
 pytestmark = [pytest.mark.exhaustive, pytest.mark.usefixtures("as_root")]
 
-InShell = Callable[..., Outcome]
-EXECUTOR = "/kaniko/executor --insecure --insecure-pull"
-
-
-@pytest.fixture(scope="module")
-def image(docker: DockerDaemon, debug_image: BuilderImage) -> str:
-    return docker.load(debug_image.archive)
-
-
-@pytest.fixture
-def in_shell(docker: DockerDaemon, image: str, scratch: Path, busybox: dict[str, str]) -> InShell:
-    """Run a script in the debug image's shell; ``$REGISTRY/base/busybox:oci`` is there, files are in /workspace."""
-    workspace = scratch / "workspace"
-    workspace.mkdir()
-
-    def run(
-        script: str, *, dockerfiles: dict[str, str] | None = None, options: tuple[str, ...] = (), **environment: str
-    ) -> Outcome:
-        for name, text in (dockerfiles or {}).items():
-            (workspace / name).write_text(text.replace("BUSYBOX", busybox["oci"]))
-        return docker.run(
-            image,
-            "-c",
-            f"BUILD='{EXECUTOR}'\n{script}",
-            options=("--entrypoint=/busybox/sh", *options),
-            files={workspace: "/workspace"},
-            environment=environment,
-        )
-
-    return run
-
-
-LIST = """
-list() {
-    find / -xdev ! -path '/proc*' ! -path '/sys*' ! -path '/dev*' ! -path '/busybox*' ! -path '/kaniko*' \
-        ! -path '/workspace*' | sort | while read -r file; do
-        stat -c '%F %a %u:%g %s %Y %n' "$file" | grep -v '^directory.* /etc$'; readlink "$file"
-    done
-}
-mkdir -p /opt/own /root/deep; echo mine > /opt/own/file; ln -s own /opt/link; chmod 700 /opt; chown 5:6 /opt/own
-list > /workspace/before
-"""
 FAILING = {
     "a success": ("FROM BUSYBOX\nRUN echo x > /made; rm -rf /opt /root\n", "", 0),
     "a failed command": ("FROM BUSYBOX\nRUN rm -rf /opt; exit 7\n", "", 1),

@@ -116,19 +116,19 @@ def test_what_does_not_depend_on_the_platform_is_done_once(
     context = make_context({"Dockerfile": SHARED})
     wanted = ("linux/arm64", "linux/arm/v7", "linux/s390x")
     options = [f"--build-arg=BASE={six}", f"--build-arg=TOOLS={busybox['oci']}", "--build-arg=WHO=someone"]
+    command = [*(f"--platform={each}" for each in wanted), *options, "--progress=plain"]
     with nothing_left(builder.state, context):
-        outcome = builder.build(
-            context,
-            *(f"--platform={each}" for each in wanted),
-            *options,
-            "--progress=plain",
-            f"--destination={registry.reference(repository)}:1",
-        ).ok()
-    index = registry.manifest(repository, "1")
-    images = [list_image(registry, repository, child["digest"]) for child in index["manifests"]]
+        outcome = builder.build(context, *command, f"--destination={registry.reference(repository)}:1").ok()
+        builder.build(context, *command, f"--destination={registry.reference(repository)}:again").ok()
+    images, again = (
+        [list_image(registry, repository, child["digest"]) for child in registry.manifest(repository, tag)["manifests"]]
+        for tag in ("1", "again")
+    )
     assert [image.text("for") for image in images] == [f"{each}\n" for each in wanted]
     for name, times in (("once", 1), ("each", 3), ("more", 3), ("same", 1)):
         assert len({image.text(name) for image in images}) == times, name
+    for name in ("once", "each", "more", "same", "seen", "for"):  # from the cache: what is whose is not confused
+        assert [image.text(name) for image in again] == [image.text(name) for image in images], name
     architectures = [platform(each)["architecture"] for each in wanted]
     assert [image.text("seen") for image in images] == [f"yes someone {each}\n" for each in architectures]
     steps = set(re.findall(r"(?m)^(\[.*?\]) (?:FROM|RUN|COPY)", outcome.stderr))

@@ -131,7 +131,7 @@ def test_a_base_layer_is_mounted_without_a_download(registry: LoopbackRegistry, 
     push(client, app, registry.reference(f"{repository}/app:1"))
     transfers = [event for event in progress.events if isinstance(event, Transfer)]
     assert not any(event.action == "pull" for event in transfers)
-    assert sum(event.note == f"mounted from {registry.reference(repository)}/base" for event in transfers) == 2
+    assert sum(event.note == f"mounted from {registry.reference(repository)}/base" for event in transfers) == 3
 
 
 def test_what_is_there_is_not_sent_again(registry: LoopbackRegistry, repository: str, image: Image) -> None:

@@ -158,6 +158,7 @@ def _make_debian_layout(path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="debootstrap-", dir="/var/tmp") as scratch:
         root = Path(scratch) / "root"
         debootstrap(root, "--variant=minbase", "--include=ca-certificates,libcap2-bin")
+        tidy(root)
         tar = Path(scratch) / "layer.tar"
         tar_of(root, tar)
         layout = OciLayout(path)
@@ -174,7 +175,7 @@ def tar_of(root: Path, tar: Path) -> None:
 
 
 def debootstrap(root: Path, *options: str) -> None:
-    """Make a bookworm in `root`, without what is the machine's own and without packages."""
+    """Make a bookworm in `root`."""
     command = ["debootstrap", *options, "bookworm", str(root)]
     for attempt in range(3):
         result = subprocess.run(
@@ -185,6 +186,10 @@ def debootstrap(root: Path, *options: str) -> None:
         if attempt == 2:
             raise RuntimeError(f"debootstrap failed:\n{result.stdout[-4000:]}")
         shutil.rmtree(root, ignore_errors=True)
+
+
+def tidy(root: Path) -> None:
+    """Remove what is the machine's own, and the packages."""
     for leftover in ("etc/resolv.conf", "etc/hostname"):
         (root / leftover).unlink(missing_ok=True)
     for archive in (root / "var/cache/apt/archives").glob("*.deb"):

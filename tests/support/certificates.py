@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,21 +30,44 @@ class Certificate:
     authority: Path
 
 
-def certificate(directory: Path) -> Certificate:
-    """A certificate for 127.0.0.1, signed by a new authority that nobody knows."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _sign("an authority of the tests", authority_key, None, authority_key)
+def certificate(
+    directory: Path, name: str = "own", *, hosts: Sequence[str] = ("127.0.0.1",), begins: int = -1, ends: int = 1
+) -> Certificate:
+    """A certificate signed by the authority of `directory`, which nobody knows and which is made for the first one.
+
+    Args:
+        name: of the files and of the subject.
+        hosts: the names and addresses that it is for.
+        begins, ends: days from now between which it is valid.
+    """
+    issuer, issuer_key = _authority(directory)
     key = ec.generate_private_key(ec.SECP256R1())
-    own = _sign("127.0.0.1", key, authority, authority_key)
-    made = Certificate(
-        file=directory / "own.crt", key=directory / "own.key", authority=directory / "certificate-authority.crt"
-    )
+    own = _sign(name, key, issuer, issuer_key, hosts=hosts, begins=begins, ends=ends)
+    made = Certificate(file=directory / f"{name}.crt", key=directory / f"{name}.key", authority=directory / _AUTHORITY)
     made.file.write_bytes(own.public_bytes(serialization.Encoding.PEM))
-    made.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    made.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    made.key.write_bytes(_pem(key))
     return made
+
+
+_AUTHORITY = "certificate-authority.crt"
+
+
+def _authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    file, key_file = directory / _AUTHORITY, directory / "certificate-authority.key"
+    if not file.exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = _sign("an authority of the tests", key, None, key, hosts=(), begins=-30, ends=30)
+        key_file.write_bytes(_pem(key))
+        file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    found = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    assert isinstance(found, ec.EllipticCurvePrivateKey)
+    return x509.load_pem_x509_certificate(file.read_bytes()), found
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _sign(
@@ -52,6 +75,10 @@ def _sign(
     key: ec.EllipticCurvePrivateKey,
     issuer: x509.Certificate | None,
     issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    hosts: Sequence[str],
+    begins: int,
+    ends: int,
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -61,12 +88,21 @@ def _sign(
         .issuer_name(issuer.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + _DAY)
+        .not_valid_before(now + begins * _DAY)
+        .not_valid_after(now + ends * _DAY)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
     )
+    if hosts:
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 @contextlib.contextmanager

@@ -46,13 +46,17 @@ class Podman:
 
     def manifest(self, image: str) -> dict[str, Any]:
         """``podman manifest inspect``."""
-        inspected: dict[str, Any] = json.loads(self._podman("manifest", "inspect", "--tls-verify=false", image))
+        host = image.partition("/")[0]
+        configuration = self.directory / "registries.conf"  # this command has no --tls-verify
+        configuration.write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
+        before = ["env", f"CONTAINERS_REGISTRIES_CONF={configuration}"]
+        inspected: dict[str, Any] = json.loads(self._podman("manifest", "inspect", image, before=before))
         return inspected
 
-    def _podman(self, *arguments: str) -> str:
+    def _podman(self, *arguments: str, before: Sequence[str] = ()) -> str:
         places = [f"--root={self.directory}/root", f"--runroot={self.directory}/run", f"--tmpdir={self.directory}/tmp"]
         manager = ["--cgroup-manager=cgroupfs", "--events-backend=none"]
-        return _output([*_OWN_MOUNTS, "podman", *places, *manager, *arguments])
+        return _output([*_OWN_MOUNTS, *before, "podman", *places, *manager, *arguments])
 
 
 @contextlib.contextmanager

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
 from support.builder import Builder, Outcome
 from support.docker_daemon import DockerDaemon
+
+InShell = Callable[..., Outcome]
+"""Runs a script in a container: ``(script, *, dockerfiles, options, **environment)``."""
+EXECUTOR = "/kaniko/executor --insecure --insecure-pull"
+LIST = """
+list() {
+    find / -xdev ! -path '/proc*' ! -path '/sys*' ! -path '/dev*' ! -path '/busybox*' ! -path '/kaniko*' \
+        ! -path '/workspace*' | sort | while read -r file; do
+        stat -c '%F %a %u:%g %s %Y %n' "$file" | grep -v '^directory.* /etc$'; readlink "$file"
+    done
+}
+mkdir -p /opt/own /root/deep; echo mine > /opt/own/file; ln -s own /opt/link; chmod 700 /opt; chown 5:6 /opt/own
+list > /workspace/before
+"""
+"""For such a script: `list` names all files of the container; it makes some, and notes them in /workspace/before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.bases import busybox_config, busybox_layers, cache_directory, debootstrap, made_once, push_layout, tar_of
+from support.bases import (
+    busybox_config,
+    busybox_layers,
+    cache_directory,
+    debootstrap,
+    made_once,
+    push_layout,
+    tar_of,
+    tidy,
+)
 from support.images import Blob, Item, OciLayout, layer
 from support.listing import host_architecture
 from support.registry import LoopbackRegistry
 
 SIX = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x")
-_DEBIAN_VERSION = "1"  # goes up when what is in the cached base changes
+_DEBIAN_VERSION = "2"  # goes up when what is in the cached base changes
 
 
 def platform(text: str) -> dict[str, str]:
@@ -107,7 +116,13 @@ def _make_debian(path: Path, architecture: str) -> None:
         else:
             debootstrap(root, "--variant=minbase", f"--arch={architecture}", "--foreign")
             second = ["chroot", root, "/debootstrap/debootstrap", "--second-stage"]
-            subprocess.run(second, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            done = subprocess.run(
+                second, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            if done.returncode:
+                log = (root / "debootstrap/debootstrap.log").read_text(errors="replace")
+                raise RuntimeError(f"debootstrap --second-stage failed:\n{done.stdout[-2000:]}\n{log[-4000:]}")
+        tidy(root)
         tar_of(root, path / "layer.tar")
 
 

@@ -101,12 +101,14 @@ class LoopbackRegistry:
 
     def get(self, path: str, accept: str = "*/*") -> tuple[bytes, http.client.HTTPMessage]:
         """GET ``/v2/<path>``; the body and the headers. Raises urllib's HTTPError."""
-        request = urllib.request.Request(f"http://{self.host}/v2/{path}", headers={"Accept": accept})
-        if self._htpasswd:
-            token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-            request.add_header("Authorization", f"Basic {token}")
+        request = urllib.request.Request(f"http://{self.host}/v2/{path}", headers={"Accept": accept} | self.login())
         with _direct().open(request, timeout=60) as answer:
             return answer.read(), answer.headers
+
+    def login(self) -> dict[str, str]:
+        """The header with `USER` and `PASSWORD`, if they are asked for."""
+        token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        return {"Authorization": f"Basic {token}"} if self._htpasswd else {}
 
     def docker_config(self, directory: Path) -> Path:
         """Write a ``config.json`` with this registry's credentials; returns `directory`, for DOCKER_CONFIG."""

@@ -24,6 +24,7 @@ def inspect(session: Session) -> int:
         raise UsageError("manifest inspect needs the reference of one image")
     reference = image(session.arguments.positional[0])
     client = registries(registry_options(session.arguments), session)
+    session.signals.on_stop(client.interrupt)
     try:
         fetched = client.manifest(reference)
     finally:

@@ -59,6 +59,7 @@ def publish(wanted: Join, session: Session) -> int:
         image_name_tag_with_digest_file=_path(arguments, "image-name-tag-with-digest-file"),
     )
     client = registries(registry_options(arguments), session)
+    session.signals.on_stop(client.interrupt)
     try:
         index = join(wanted, client)
     finally:

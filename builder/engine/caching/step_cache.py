@@ -61,6 +61,7 @@ class StepCache:
         """
         looking = self._unasked is None
         if looking and self._quick is not None and (found := self._usable(self._quick, self._quick_below)):
+            self._shared.note(self._inputs.place, self._quick)
             return found
         try:
             components = [*self._inputs.common, *self._inputs.files()]
@@ -68,11 +69,13 @@ class StepCache:
             return None  # the instruction itself says what is wrong
         self._key, self._identity = key_of(components), identity_of(components)
         found = self._usable(self._key, self._below) if looking else None
-        if found is not None and self._quick is not None:
-            self._keep_under_quick_key(found)
         if found is None:
             self.reason = self._unasked or self.reason or self._difference(components)
             self._shared.describe(self._key, components)
+        if self._quick is not None:
+            self._shared.describe(self._quick, components)
+            if found is not None:
+                self._keep_under_quick_key(found)
         self._shared.note(self._inputs.place, self._key)
         return found
 
@@ -81,6 +84,8 @@ class StepCache:
         identity = made.identity if isinstance(made, CachedLayer) else self._identity
         if identity is None:
             return Chain(identity=None, results=self._chain.results)
+        if self._inputs.independent:
+            identity = framed(["upon", self._chain.identity, identity])  # it says nothing of what is below
         if self._inputs.work != "run":
             return Chain(identity=identity, results=self._chain.results.then(identity))
         result = str(made.diff_id) if isinstance(made, CachedLayer) else made

@@ -116,6 +116,8 @@ def _surroundings(stage: Stage, instruction: Run, request: BuildRequest) -> Iter
         yield component("SHELL", None if stage.config.shell is None else list(stage.config.shell))
     for kind, name, value in stage.scope.declared():
         yield component(f"{kind} {name}", value)
+    if request.network != "default":
+        yield component("--network", request.network)
     if request.ignore_paths:
         yield component("--ignore-path", sorted(request.ignore_paths))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from builder.dockerfile.errors import DockerfileError
 from builder.dockerfile.syntax import Command as Words
@@ -33,10 +32,13 @@ def run(
     step: Step,
     mounts: MountSources,
     settle: Callable[[], None],
+    network: str = "default",
 ) -> Changes:
     """Run the command and apply what it changed to the stage's tree. Returns the layer's changes.
 
-    `settle` is called before files of earlier layers may change on disk.
+    Args:
+        settle: called before files of earlier layers may change on disk.
+        network: default, none or host, for a command that does not say.
 
     Raises:
         RunFailed: it ended with another status than 0.
@@ -54,7 +56,7 @@ def run(
         services.progress.emit(StepOutput(step, stream, line))
 
     with prepared(instruction, stage.config.working_dir, mounts) as mounted:
-        command = _command(stage, instruction, words, rootfs.prepare(), services, mounted)
+        command = _command(stage, instruction, words, rootfs.prepare(), services, mounted, network)
         with working(services.progress, "run"):
             status = services.isolation.run(command, output)
     if status:
@@ -116,10 +118,11 @@ def _command(
     where: OverlayDirectories | PlainDirectory,
     services: Services,
     mounted: Mounted,
+    network: str,
 ) -> Command:
     process = process_user(stage.tree, stage.config.user)
     environment = {"HOME": process.home} | stage.scope.environment() | mounted.environment
-    network: Literal["host", "none"] = "none" if instruction.network == "none" else "host"
+    asked = network if instruction.network in (None, "default") else instruction.network
     return Command(
         argv=words,
         env=tuple(f"{name}={value}" for name, value in environment.items()),
@@ -129,7 +132,7 @@ def _command(
         groups=process.groups,
         root=_root(where),
         mounts=(*_emulator(stage, services), *_script(instruction, services.scratch), *mounted.mounts),
-        network=network,
+        network="none" if asked == "none" else "host",
     )
 
 

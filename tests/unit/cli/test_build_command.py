@@ -71,8 +71,8 @@ def test_the_names_of_the_program(name: str, context: Path, tmp_path: Path) -> N
 
 def test_the_warmer(context: Path, tmp_path: Path) -> None:
     (tmp_path / "warmer").symlink_to(Path(sys.executable).parent / "builder")
-    status, _, error = run(context, "-i", "debian", program=str(tmp_path / "warmer"))
-    assert (status, error) == (1, "error: the command `warm` is not supported yet\n")
+    status, _, error = run(context, "--image", program=str(tmp_path / "warmer"))
+    assert (status, error) == (1, "error: --image needs a value: --image IMAGE\n")
 
 
 def test_json_is_all_that_is_written(context: Path) -> None:

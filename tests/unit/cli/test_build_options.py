@@ -95,6 +95,21 @@ def test_groups() -> None:
     assert (found.state_dir, found.isolation, found.in_place.force) == (Path("/s"), "namespace", True)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--platform linux/arm64,linux/arm/v7,linux/amd64",
+        "--platform linux/arm64/v8 --platform=linux/arm --platform linux/x86_64",
+        "--platform 'linux/arm64, linux/arm' --platform linux/amd64",
+        "--custom-platform linux/arm64,linux/arm,linux/amd64",
+        "--customPlatform=linux/386 --custom-platform arm64,linux/armhf,amd64",
+    ],
+)
+def test_platforms(line: str) -> None:
+    found = [str(each) for each in options(f"--no-push {line}").platforms]
+    assert found == ["linux/arm64", "linux/arm/v7", "linux/amd64"]
+
+
 def test_defaults() -> None:
     found = options("--no-push")
     assert found.platforms == (Platform.host(),)
@@ -221,6 +236,10 @@ def test_state_dir(line: str, environment: dict[str, str], expected: Path) -> No
         ("--no-push --isolation chroot", "--isolation is one of auto, namespace, in-place, not 'chroot'"),
         ("--no-push --custom-platform a/b/c/d", "invalid platform 'a/b/c/d'"),
         ("--no-push --platform linux/arm64 --custom-platform linux/arm64", "are the same; use one of them"),
+        ("--no-push --platform linux/arm64,linux/aarch64", "the platform linux/arm64 is named twice"),
+        ("--no-push --platform linux/arm46", "unknown platform 'linux/arm46'"),
+        ("--no-push --platform linux/arm64,linux/arm --tar-path x", "--tar-path cannot be combined with more than one"),
+        ("--no-push --platform linux/arm64,linux/arm --materialize", "--materialize takes one --platform"),
         ("--no-push --image-name-with-digest-file x", "--image-name-with-digest-file needs a --destination"),
         ("--no-push --image-name-tag-with-digest-file x", "--image-name-tag-with-digest-file needs a --destination"),
         ("--no-push --registry-certificate r=/no/such", "--registry-certificate: there is no file '/no/such'"),
@@ -244,7 +263,6 @@ def test_what_makes_no_sense(line: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("--no-push --platform linux/amd64,linux/arm64", "--platform with more than one platform"),
         ("--no-push -c s3://bucket/context.tar.gz", "object store"),
         ("--no-push --bucket b", "object store"),
     ],

@@ -36,6 +36,35 @@ def test_what_is_no_platform(text: str) -> None:
     assert "os/arch" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("linux/amd46", "amd64"), ("linus/amd64", "linux"), ("quantum", "architectures: "), ("linux/x86", None),
+        ("plan10/amd64", "plan9"),
+    ],
+)  # fmt: skip
+def test_what_nobody_has_heard_of(text: str, hint: str | None) -> None:
+    with pytest.raises(UsageError, match="unknown platform") as caught:
+        Platform.parse(text)
+    assert hint is None or hint in str(caught.value.hint)
+
+
+def test_a_single_word() -> None:
+    assert Platform.parse("local") == Platform.host()
+    assert Platform.parse("linux") == Platform.host()
+    assert Platform.parse("windows") == Platform("windows", Platform.host().architecture)
+    assert Platform.parse("macos/arm64") == Platform("darwin", "arm64")
+
+
+def test_several() -> None:
+    assert Platform.parse_all(["linux/arm64/v8", "arm"]) == (Platform("linux", "arm64"), Platform("linux", "arm", "v7"))
+    assert Platform.parse_all([]) == ()
+    with pytest.raises(UsageError, match=r"linux/arm64 is named twice \(as arm64 and as linux/arm64/v8\)"):
+        Platform.parse_all(["arm64", "linux/arm64/v8"])
+    with pytest.raises(UsageError, match=r"linux/arm64 is named twice$"):
+        Platform.parse_all(["linux/arm64", "linux/arm64"])
+
+
 def test_the_hosts() -> None:
     host = Platform.host()
     assert host.os == "linux"

@@ -219,7 +219,7 @@ def test_no_cloud_here_is_no_failure(clouds: Clouds, tmp_path: Path) -> None:
     [
         ("{", "is not a JSON object"),
         ('{"type": "other"}', "a type of credentials that is not known; service_account, authorized_user"),
-        ('{"type": "service_account", "client_email": "a"}', "there is no private_key in what the service account's file gives"),
+        ('{"type": "service_account", "client_email": "a"}', "no private_key in what the service account"),
         (f'{{"type": "service_account", "client_email": "a", "private_key": "{SECRET}"}}', "is not an RSA key"),
         (None, "No such file"),
     ],
