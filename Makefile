@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 BENCH := $(PYTEST) -q tests/benchmarks --write
 
 # What the tests use besides Python: a registry, bases, accounts, and other people's tools to read and run the results.
-TEST_PACKAGES := attr busybox-static buildah debootstrap docker-registry git libcap2-bin podman skopeo time tinyproxy uidmap
+TEST_PACKAGES := attr busybox-static buildah debootstrap docker-registry git libcap2-bin nginx-light podman skopeo time tinyproxy uidmap
 DEMO_PACKAGES := busybox-static docker-registry uidmap
 
 .PHONY: help demo test test-all lint format bench bench-all clean

@@ -43,9 +43,8 @@ class FileDigests:
         """The SHA-256 of the file at `path`, hexadecimal. Raises ContextError if it cannot be read."""
         try:
             found = _signature(os.lstat(path))
-            signature, digest = self._load().get(path, (None, ""))
-            if signature != found:
-                found, digest = self._read(path)
+            known = self._used.get(path) or self._load().get(path)
+            found, digest = known if known and known[0] == found else self._read(path)
         except OSError as error:
             raise ContextError(f"cannot read {path}: {error.strerror}") from None
         self._used[path] = found, digest

@@ -15,7 +15,7 @@ from builder.cli.options import BuildOptions, CacheOptions
 from builder.cli.registries import registries
 from builder.cli.render.discreet import Discreet
 from builder.cli.session import Session
-from builder.progress import log
+from builder.progress import Level, log
 from builder.registry.client import Registries
 from builder.registry.policy import Backoff, RegistryPolicy
 from builder.storage.blobs import BlobStore
@@ -84,7 +84,7 @@ def _quick(policy: RegistryPolicy) -> RegistryPolicy:
     )
 
 
-def cache_mounts(options: BuildOptions, session: Session) -> Path:
+def cache_mounts(options: BuildOptions, session: Session, dockerfile: bytes) -> Path:
     """Where ``RUN --mount=type=cache`` keeps its directories.
 
     That is below ``--cache-dir`` where it was given, so that CI can carry them from job to job; else in the state
@@ -100,6 +100,7 @@ def cache_mounts(options: BuildOptions, session: Session) -> Path:
     except OSError as error:
         where = options.state_dir / "mounts"
         problem = f"{place} cannot be written: {error.strerror}"
-        log(session.progress, "warning", f"cache mounts are kept in {where}, since {problem}")
+        level: Level = "warning" if b"type=cache" in dockerfile else "debug"  # base images alone may be read-only
+        log(session.progress, level, f"cache mounts are kept in {where}, since {problem}")
         return where
     return place

@@ -24,7 +24,8 @@ _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")
 
 _SECRET_VARIABLE = re.compile(
     r"GIT_TOKEN|GIT_PASSWORD|CI_JOB_TOKEN|CI_REGISTRY_PASSWORD|CI_DEPLOY_PASSWORD|CI_DEPENDENCY_PROXY_PASSWORD"
-    r"|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN|KANIKO_[A-Z0-9_]+_PASSWORD"
+    r"|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN|AWS_CONTAINER_AUTHORIZATION_TOKEN|AZURE_CLIENT_SECRET|IDENTITY_HEADER"
+    r"|KANIKO_[A-Z0-9_]+_PASSWORD"
 )
 _MINIMUM = 8
 """Characters of a value of the environment, or of a line of a secret, below which it is too common to be masked."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def services(options: BuildOptions, session: Session, chosen: Chosen, around: Surroundings) -> Iterator[Services]:
     """The parts of one build; what it leaves running or on disk is ended and removed. Raises StorageError."""
     state, prepared = options.state_dir, chosen.prepared
-    mounts = cache_mounts(options, session)
+    mounts = cache_mounts(options, session, around.dockerfile.text)
     client = registries(options.registry, session, load=chosen.in_place is not None)
     ownership = ownership_of(prepared)
     container: Container | None = None

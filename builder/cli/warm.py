@@ -10,13 +10,14 @@ from pathlib import Path
 from builder.cli.arguments import Arguments, refuse_later
 from builder.cli.options import RegistryOptions
 from builder.cli.read_options import registry_options
-from builder.cli.registries import registries
+from builder.cli.registries import network_of, registries
 from builder.cli.session import Session
 from builder.cli.upkeep_flags import WARM_FLAGS
 from builder.errors import BuilderError, Interrupted, UsageError
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.progress import log
+from builder.registry.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ def warm(session: Session) -> int:
     options = warm_options(session.arguments, session.environment)
     for note in session.arguments.notes:
         log(session.progress, "debug", note)
-    wanted = list(dict.fromkeys(_wanted(options)))
+    wanted = list(dict.fromkeys(_wanted(options, network_of(options.registry, session))))
     check_writable(options.directory)
     client = registries(options.registry, session)
     session.signals.on_stop(client.interrupt)
@@ -91,14 +92,14 @@ def warm_options(arguments: Arguments, environment: Mapping[str, str]) -> WarmOp
     )
 
 
-def _wanted(options: WarmOptions) -> Iterator[tuple[Reference, Platform]]:
+def _wanted(options: WarmOptions, network: Network) -> Iterator[tuple[Reference, Platform]]:
     from builder.context.dockerfile import read_dockerfile
     from builder.engine.base_names import base_names
 
     for platform in options.platforms:
         yield from ((reference, platform) for reference in options.images)
         for name in options.dockerfiles:
-            source = read_dockerfile(name, Path.cwd())
+            source = read_dockerfile(name, Path.cwd(), network)
             for image, of_stage in base_names(source.text, source.name, options.build_args, platform):
                 yield Reference.parse(image), of_stage
 

@@ -136,8 +136,8 @@ def git_hint(message: str) -> str | None:
             "give the certificate authority as a file in SSL_CERT_DIR (/kaniko/ssl/certs in the builder's image), by "
             "SSL_CERT_FILE or --registry-certificate HOST=FILE; --skip-tls-verify-registry HOST accepts any certificate"
         )
-    if "response 407" in message:
-        return "the proxy wants a user and password: http://USER:PASSWORD@host:port in http_proxy or https_proxy"
+    if re.search(r"(response|error:) 407", message):
+        return "the proxy wants a user and password: in http_proxy and https_proxy, user:password@ before its host"
     if "proxy" in message.lower():
         return "check http_proxy, https_proxy and no_proxy"
     return None

@@ -28,9 +28,8 @@ def git_surroundings(
     parts = urlsplit(url)
     by_http = parts.scheme in ("http", "https") and bool(parts.hostname)
     host = parts.netloc.rpartition("@")[2].lower()
-    skip = insecure_skip_tls or (by_http and not network.policy.verifies(host, "download"))
     settings = _settings(url, network) if by_http else []
-    result = git_environment(url, environment, insecure_skip_tls=skip, settings=settings)
+    result = git_environment(url, environment, insecure_skip_tls=insecure_skip_tls, settings=settings)
     result |= _proxies(environment)
     bundle = network.tls.bundle(host) if parts.scheme == "https" else []
     if not bundle or "GIT_SSL_CAINFO" in environment:
@@ -48,6 +47,8 @@ def _settings(url: str, network: Network) -> list[tuple[str, str]]:
     host = parts.netloc.rpartition("@")[2]
     section = f"http.{urlunsplit((parts.scheme, host, '/', '', ''))}"
     settings = [(f"{section}.proxy", network.proxies.for_url(url) or "")] if network.proxies.any else []
+    if not network.policy.verifies(host.lower(), "download"):
+        settings.append((f"{section}.sslVerify", "false"))
     if client := network.tls.client_certificate(host.lower()):
         settings += [(f"{section}.sslCert", str(client[0])), (f"{section}.sslKey", str(client[1]))]
     return settings

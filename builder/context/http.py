@@ -78,9 +78,11 @@ def status_text(response: _Answer) -> str:
 
 def refusal_hint(response: Response, network: Network) -> str | None:
     """What to do about a status, where a proxy may have given it."""
+    from builder.registry.explain import PROXY_LOGIN
+
     proxy = network.proxies.for_url(response.url)
     if response.status == 407:
-        return "the proxy wants a user and password: http://USER:PASSWORD@host:port in http_proxy or https_proxy"
+        return PROXY_LOGIN
     if proxy and response.status == 403 and response.url.startswith("http:"):
         where = without_password(proxy)
         return f"this may be the answer of the proxy {where}, and not of the server (see http_proxy and no_proxy)"

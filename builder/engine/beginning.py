@@ -16,6 +16,7 @@ from builder.engine.mounts.caches import CacheMounts
 from builder.engine.platforms import PlatformPlan
 from builder.engine.request import BuildRequest
 from builder.engine.services import Services
+from builder.engine.shared_layers import SharedPacker
 from builder.engine.stage import Stage
 from builder.engine.steps import Steps
 from builder.registry.push import Pusher, first_repositories
@@ -41,6 +42,7 @@ def begun(
 
     results: dict[str, Future[Stage]] = {key: Future() for plan in plans for key in plan.keys.values()}
     packer = Packer(services, request.format, stopped)
+    shared = SharedPacker(packer, request.context) if len(plans) > 1 else packer
     steps = Steps(services.progress)
     context, context_lock = DiskTree(str(request.context), ignore), threading.Lock()
     caches = CacheMounts(services.cache_mounts, services.ownership, services.layers.flavour)
@@ -53,7 +55,7 @@ def begun(
             services=services,
             plan=each.plan,
             bases=bases,
-            packer=packer,
+            packer=shared,
             stopped=stopped,
             steps=steps,
             created=created,

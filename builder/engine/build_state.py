@@ -18,6 +18,7 @@ from builder.engine.mounts.caches import CacheMounts
 from builder.engine.plan import Plan
 from builder.engine.request import BuildRequest
 from builder.engine.services import Services
+from builder.engine.shared_layers import SharedPacker
 from builder.engine.stage import Stage
 from builder.engine.steps import Steps
 from builder.image.platform import Platform
@@ -43,7 +44,7 @@ class BuildState:
     services: Services
     plan: Plan
     bases: Bases
-    packer: Packer
+    packer: Packer | SharedPacker
     steps: Steps
     created: int
     context: DiskTree

@@ -95,7 +95,7 @@ def _emulator(need: _Need, services: Services, isolation: Isolation) -> Bind | N
     for interpreter in _interpreters(architecture, registered):
         bind = _interpreter_bind(interpreter, services.scratch)
         if _try(architecture, services, isolation, bind)[0] == 0:
-            return bind
+            return None if _stays(interpreter, services) else bind
     raise _unusable(need, registered) if status == _NOT_FOUND else _missing(need, said)
 
 
@@ -145,6 +145,11 @@ def _interpreters(architecture: str, registered: list[binfmt.Handler] | None) ->
             f"/usr/local/bin/qemu-{qemu}-static",
         ]
     yield from (name for name in names if os.path.isfile(name))
+
+
+def _stays(interpreter: str, services: Services) -> bool:
+    """Whether a build in place leaves the interpreter where it is: it is mounted into the container."""
+    return services.container is not None and services.container.protected.covers(interpreter.strip("/"))
 
 
 def _interpreter_bind(interpreter: str, scratch: Path) -> Bind:

@@ -33,6 +33,12 @@ class Scope:
         """Take over everything as it is, of the first part of the same stage."""
         self._env, self._values, self._declared = dict(earlier._env), dict(earlier._values), list(earlier._declared)
 
+    def copied(self) -> Scope:
+        """A scope of its own with the same variables."""
+        other = Scope(self._build_args, self._global_args)
+        other.carry_on(self)
+        return other
+
     def get(self, name: str) -> str | None:
         """The value of a variable, None if it is not set."""
         return self._values.get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,7 @@ from builder.dockerfile import syntax
 from builder.dockerfile.expand import expanded
 from builder.engine.bases import BaseImage
 from builder.engine.build_state import BuildState
+from builder.engine.caching.ahead import ask_ahead
 from builder.engine.caching.chain import begun
 from builder.engine.caching.hits import apply
 from builder.engine.caching.stage_cache import StageCache
@@ -38,21 +39,6 @@ from builder.layer.changes import Changes
 from builder.progress import Step as ProgressStep
 from builder.rootfs.layer_files import extract_contents
 from builder.rootfs.tree import FileTree, merged
-
-_CONFIG: dict[type[syntax.Instruction], Callable[[Stage, Any], None]] = {
-    syntax.Cmd: config.cmd,
-    syntax.Entrypoint: config.entrypoint,
-    syntax.Env: config.env,
-    syntax.Expose: config.expose,
-    syntax.Healthcheck: config.healthcheck,
-    syntax.Label: config.label,
-    syntax.Maintainer: config.maintainer,
-    syntax.OnBuild: config.on_build,
-    syntax.Shell: config.shell,
-    syntax.StopSignal: config.stop_signal,
-    syntax.User: config.user,
-    syntax.Volume: config.volume,
-}
 
 
 class StageBuilder:
@@ -84,6 +70,8 @@ class StageBuilder:
         Raises BuilderError, with the place of the instruction; Stopped.
         """
         self._from()
+        if self._state.caching.asks_far:
+            ask_ahead(self._state, self._planned, self._stage)
         if self._state.request.single_snapshot and self._exported:
             self._before = self._stage.fork_tree()
         for number, instruction in enumerate(self._planned.instructions):
@@ -112,7 +100,7 @@ class StageBuilder:
             return
         instruction, _ = expanded(instruction, self._stage.scope.get, escape)
         if not is_counted(instruction):
-            _CONFIG[type(instruction)](self._stage, instruction)
+            config.configure(self._stage, instruction)
             return
         assert isinstance(instruction, Step)
         self._carry_out(instruction, rest)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from typing import Literal, Protocol
 
 from builder.digest import Readable
 from builder.errors import LayerError, UsageError
-from builder.layer.decompressors import GZIP_WINDOW, NEW, OneMember
+from builder.layer.decompressors import NEW, OneMember
+from builder.layer.gzip_tiers import DETERMINISTIC, FAST, Tiered, by_isal, by_zlib
 
 Algorithm = Literal["gzip", "zstd", "none"]
 _INPUT, _LEAST, _OUTPUT = 1 << 20, 1 << 16, 4 << 20
 _XZ, _BZIP2, _ZSTD, _GZIP = b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 _LONGEST_MAGIC = 6
-_DEFAULT_LEVEL = {"gzip": 1, "zstd": 3}
+_ZSTD_LEVEL = 3
 _LEVELS = {"gzip": range(10), "zstd": range(1, 23)}
 
 
@@ -38,7 +38,7 @@ def compressor(algorithm: Algorithm, level: int = -1, *, deterministic: bool = F
     """A new compressor.
 
     Args:
-        level: -1 for the default; gzip 0 to 9 (7 to 9 by zlib, the others by ISA-L's three), zstd 1 to 22.
+        level: -1 for the default; gzip 0 to 9 (0 and 7 to 9 by zlib, the others by ISA-L's three), zstd 1 to 22.
         deterministic: the bytes depend on the input alone; ISA-L's may depend on the processor.
 
     Raises:
@@ -49,15 +49,13 @@ def compressor(algorithm: Algorithm, level: int = -1, *, deterministic: bool = F
     if level != -1 and level not in _LEVELS[algorithm]:
         allowed = _LEVELS[algorithm]
         raise UsageError(f"--compression-level {level} is not a level of {algorithm} ({allowed[0]} to {allowed[-1]})")
-    level = _DEFAULT_LEVEL[algorithm] if level == -1 else level
     if algorithm == "zstd":
-        return _zstd(level)
+        return _zstd(_ZSTD_LEVEL if level == -1 else level)
+    if level == -1:
+        return Tiered(DETERMINISTIC if deterministic else FAST)
     if level == 0 or level >= 7 or deterministic:
-        return zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
-    from isal import isal_zlib
-
-    compressing: Compressor = isal_zlib.compressobj(min(3, (level + 1) // 2 or 1), isal_zlib.DEFLATED, GZIP_WINDOW)
-    return compressing
+        return by_zlib(level)
+    return by_isal(min(3, (level + 1) // 2))
 
 
 def _zstd(level: int) -> Compressor:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from builder.registry.certificate_errors import Complaint
 from builder.registry.errors import ConnectionFailed, Kind
 from builder.registry.exchange import Request
+from builder.registry.explain import PROXY_LOGIN
 
 _CLIENT_CERTIFICATE = re.compile("ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA)")
 _PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
@@ -56,7 +57,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _kind(causes: list[BaseException], proxy: str | None) -> Kind:
     if proxy and any(type(cause).__name__ == "ProxyError" for cause in causes):
-        return "proxy"
+        # the library blames the proxy for a connection, too, that was kept open and that the proxy has closed
+        if any(isinstance(cause, ConnectionResetError | BrokenPipeError) for cause in causes):
+            return "broken"
+        return "timeout" if any("Timeout" in type(cause).__name__ for cause in causes) else "proxy"
     for cause in causes:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return "plain-http" if (cause.reason or "") in _PLAIN_HTTP else "tls"
@@ -100,6 +104,8 @@ def _hint(kind: Kind, request: Request, causes: list[BaseException], proxy: str 
         )
     if kind in ("dns", "refused", "timeout", "unreachable") and not proxy:
         return f"check the name {host}, the network, and whether a proxy is needed (https_proxy)"
+    if kind == "proxy" and " 407 " in f"{_proxy_text(causes)} ":
+        return PROXY_LOGIN
     if proxy:
         return "check http_proxy, https_proxy and no_proxy"
     return None

@@ -154,9 +154,17 @@ class Endpoint:
             what=what,
             credentials=lambda: self._denied(response, repository) + self._keychain.describe(repository),
             push=self._direction == "push",
-            missing=missing or f"the repository {repository.name} does not exist",
+            missing=missing or self._missing(repository),
         )
         return explain(response, attempt, self._redaction)
+
+    def _missing(self, repository: Reference) -> str:
+        if self._direction == "pull":
+            return f"the repository {repository.name} does not exist"
+        return (
+            f"the repository {repository.name} does not exist and a push does not make it "
+            "(a registry may want a project or repository to be made first; GitLab's names begin with a project's path)"
+        )
 
     def _denied(self, response: Response, repository: Reference) -> str:
         """What a 401 means whose token was good, but not for this: no password would help."""

@@ -12,7 +12,9 @@ from typing import Any
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.exchange import Response
 from builder.registry.redaction import Redaction
+from builder.registry.retry_after import retry_after
 
+PROXY_LOGIN = "the proxy wants a user and password: in http_proxy and https_proxy, user:password@ before its host"
 _BODY_LIMIT = 64 * 1024
 _SHOWN_LIMIT = 300
 # of nginx: "No required SSL certificate was sent", "The SSL certificate error"
@@ -78,14 +80,22 @@ def _status(status: int) -> str:
 
 
 def _said(body: bytes, content_type: str) -> tuple[tuple[str, ...], str]:
-    """The error codes of a body, and its message in one short printable line; a page for browsers says nothing."""
+    """The error codes of a body, and its message in one short printable line; of a page for browsers only its title."""
     text = body.decode("utf-8", "replace")
     try:
         codes, messages = _parse(json.loads(text))
     except (ValueError, RecursionError):
-        plain = "" if "html" in content_type or text.lstrip().startswith("<") else text
-        return (), _line(plain)
+        return (), _line(_title(text) if "html" in content_type or text.lstrip().startswith("<") else text)
     return codes, _line("; ".join(messages))
+
+
+def _title(page: str) -> str:
+    """What a page of a proxy is about, unless that is just its status."""
+    from html import unescape  # here: errors are rare, and its table of entities is large
+
+    found = re.search(r"<title[^>]*>([^<]*)", page, re.IGNORECASE)
+    title = unescape(found.group(1)).strip() if found else ""
+    return "" if re.match(r"(error\W*)?\d{3}\b", title, re.IGNORECASE) else title
 
 
 def _parse(document: Any) -> tuple[tuple[str, ...], list[str]]:
@@ -119,7 +129,7 @@ def _line(text: str) -> str:
 def _hint(response: Response, attempt: Attempt, codes: tuple[str, ...], text: str) -> str | None:
     status = response.status
     if status == 401:
-        return _unauthorized(attempt)
+        return _unauthorized(response, attempt)
     if status == 403:
         return _forbidden(response, attempt, codes)
     if status == 404:
@@ -140,15 +150,18 @@ def _hint(response: Response, attempt: Attempt, codes: tuple[str, ...], text: st
 
 _HINTS = {
     405: "the registry is read-only, or this is no registry",
-    407: "the proxy wants a user and password: http://USER:PASSWORD@host:port in https_proxy",
+    407: PROXY_LOGIN,
     413: "the registry, or a proxy before it, limits the size of an upload (nginx: client_max_body_size)",
     507: "the registry has no space left",
 }
 
 
-def _unauthorized(attempt: Attempt) -> str:
+def _unauthorized(response: Response, attempt: Attempt) -> str:
     used = attempt.credentials()
-    return f"{used}, and were refused" if used.endswith("were used") else used
+    said = f"{used}, and were refused" if used.endswith("were used") else used
+    if response.proxy and not _is_registry(response):
+        return f"the proxy {response.proxy} may have refused the user and password in http_proxy; else: {said}"
+    return said
 
 
 def _forbidden(response: Response, attempt: Attempt, codes: tuple[str, ...]) -> str:
@@ -163,7 +176,7 @@ def _forbidden(response: Response, attempt: Attempt, codes: tuple[str, ...]) -> 
 
 
 def _too_many(response: Response, attempt: Attempt) -> str:
-    wait = response.headers.get("retry-after", "")
-    later = f"try again in {wait} s" if wait.isdigit() else "try again later"
+    wait = retry_after(response)
+    later = f"try again in {wait:.0f} s" if wait else "try again later"
     advice = "" if attempt.push else ", log in, or pull through --registry-mirror"
     return f"the registry limits how often it is asked: {later}{advice}"

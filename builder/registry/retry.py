@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from time import time
 
 from builder.progress import Progress, log
 from builder.registry.errors import ConnectionFailed
 from builder.registry.exchange import Request, Response, Transport
 from builder.registry.policy import Backoff
+from builder.registry.retry_after import retry_after
 
 # 520 to 524 and 530 are Cloudflare's, for trouble between itself and the registry
 _PASSING = (408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530)
@@ -69,22 +69,3 @@ class Retrying:
 def is_passing(status: int) -> bool:
     """True for a status that may be another one the next time."""
     return status in _PASSING
-
-
-def retry_after(response: Response) -> float | None:
-    """Seconds that the server wants us to wait (RFC 9110, 10.2.3), None if it does not say.
-
-    A date is compared with the server's own, so that clocks need not agree.
-    """
-    value = response.headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value)
-    from email.utils import parsedate_to_datetime  # here: a server hardly ever sends a date, and it is slow to import
-
-    try:
-        wanted = parsedate_to_datetime(value).timestamp()
-        stated = response.headers.get("date")
-        now = parsedate_to_datetime(stated).timestamp() if stated else time()
-        return max(0.0, wanted - now)
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -16,7 +16,8 @@ from builder.image.reference import Reference
 from builder.registry.endpoint import Endpoint
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.exchange import Body, Response
-from builder.registry.retry import is_passing, retry_after
+from builder.registry.retry import is_passing
+from builder.registry.retry_after import retry_after
 from builder.registry.tokens import BytesBody
 from builder.registry.transfer import Transferred
 from builder.storage.blob import CHUNK, Blob

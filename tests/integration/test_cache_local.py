@@ -129,7 +129,7 @@ def test_an_interrupted_build_leaves_a_cache_that_is_whole(
     dockerfile.write_text(text + "RUN head -c 300000000 /dev/urandom > /random\nRUN sleep 60\n")
     running = cached.start(*cached.build_arguments(context), "--no-push")
     with nothing_left(cached.state, context):
-        running.wait_until(lambda: len(records(cached)) >= STEPS, "four steps were stored")
+        running.wait_until(lambda: len(records(cached)) > STEPS, "all steps were stored, one of them under two keys")
         running.interrupt(number, group=True)
         assert running.finish().status == 128 + number
     assert not [path for path in (cached.state / "cache").rglob(".*") if path.is_file()]

@@ -185,7 +185,8 @@ def test_several_platforms(
     make: MakeProject, image: str, private_registry: LoopbackRegistry, binfmt: None, arm64_busybox: str
 ) -> None:
     """One command, and a job for each platform with one that joins them, make the same index."""
-    project = make(f"FROM {arm64_busybox}\nARG TARGETARCH\nCOPY greeting /$TARGETARCH\nRUN uname -m > /machine\n")
+    run = "RUN uname -m > /machine && touch -d '2023-01-01 00:00:00' /machine"
+    project = make(f"FROM {arm64_busybox}\nARG TARGETARCH\nCOPY greeting /$TARGETARCH\n{run}\n")
     same = {"SOURCE_DATE_EPOCH": "1700000000"}
     with registered("arm64"):
         project.run(JOBS[4], variables(image, private_registry, CI_COMMIT_TAG="at-once", **same)).ok()

@@ -12,7 +12,7 @@ from support.builder import Builder
 from support.contexts import MakeContext
 from support.leftovers import nothing_left
 from support.listing import host_architecture, list_image
-from support.multiarch import SIX, Bases, platform
+from support.multiarch import SHARED, SIX, Bases, platform
 from support.registry import LoopbackRegistry
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -84,27 +84,6 @@ def test_six_platforms_without_emulator_or_download(
             assert labels["build.parts"] == f"linux,{host_architecture()},"
 
 
-SHARED = """\
-ARG BASE
-ARG TOOLS
-FROM --platform=$BUILDPLATFORM ${TOOLS} AS tools
-RUN cat /proc/sys/kernel/random/uuid > /once
-ENV KEPT=yes
-CMD ["kept"]
-ARG WHO=nobody
-ARG TARGETARCH
-RUN cat /proc/sys/kernel/random/uuid > /each && echo $KEPT $WHO $TARGETARCH > /seen
-FROM --platform=$BUILDPLATFORM tools AS more
-RUN cat /proc/sys/kernel/random/uuid > /more
-FROM --platform=$BUILDPLATFORM ${TOOLS} AS same
-RUN cat /proc/sys/kernel/random/uuid > /same
-FROM ${BASE}
-COPY --from=tools /once /each /seen /
-COPY --from=more /more /
-COPY --from=same /same /
-"""
-
-
 def test_what_does_not_depend_on_the_platform_is_done_once(
     builder: Builder,
     registry: LoopbackRegistry,
@@ -117,6 +96,7 @@ def test_what_does_not_depend_on_the_platform_is_done_once(
     wanted = ("linux/arm64", "linux/arm/v7", "linux/s390x")
     options = [f"--build-arg=BASE={six}", f"--build-arg=TOOLS={busybox['oci']}", "--build-arg=WHO=someone"]
     command = [*(f"--platform={each}" for each in wanted), *options, "--progress=plain"]
+    builder = builder.with_environment(CI="")  # with the local cache
     with nothing_left(builder.state, context):
         outcome = builder.build(context, *command, f"--destination={registry.reference(repository)}:1").ok()
         builder.build(context, *command, f"--destination={registry.reference(repository)}:again").ok()
@@ -134,7 +114,7 @@ def test_what_does_not_depend_on_the_platform_is_done_once(
     steps = set(re.findall(r"(?m)^(\[.*?\]) (?:FROM|RUN|COPY)", outcome.stderr))
     here = f"linux/{host_architecture()}"
     assert f"[{here} tools 2/3]" in steps
-    assert f"[{here}->arm/v7 tools 3/3]" in steps
+    assert f"[{here}->arm tools 3/3]" in steps
     assert f"[{here} same 2/2]" in steps
     assert "[linux/s390x stage-3 4/4]" in steps
     assert f"[{here}->arm64 tools 2/3]" not in steps

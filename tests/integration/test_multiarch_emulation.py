@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ RUN exit 0 && false || exit 0
 """
 
 
-@pytest.mark.parametrize("flags", ["OPF", "F", "P"])
+@pytest.mark.parametrize("flags", ["OPF", "P"])
 def test_commands_of_another_processor(
     flags: str,
     builder: Builder,
@@ -137,3 +138,37 @@ def test_one_command_for_two_architectures(
     inspected = containers.manifest(target)
     assert {child["platform"]["architecture"] for child in inspected["manifests"]} == set(machines)
     assert buildah_pull(target)
+
+
+@pytest.mark.parametrize("flags", ["F", ""])
+def test_where_the_list_of_handlers_cannot_be_read(
+    flags: str, root_builder: Builder, binfmt: None, arm64_busybox: str, make_context: MakeContext
+) -> None:
+    """As in a container, where binfmt_misc is not mounted: it is tried, and interpreters are where they are usual."""
+    context = make_context({"Dockerfile": f"FROM {arm64_busybox}\nRUN uname -m\n"})
+    hidden = ["unshare", "--mount", "sh", "-c", 'umount --all --types binfmt_misc; exec "$@"', "sh"]
+    build = [root_builder.python, "-m", "builder", *root_builder.build_arguments(context)]
+    command = [*hidden, *build, "--platform=linux/arm64", "--no-push", "--progress=plain"]
+    with registered("arm64", flags=flags):
+        done = subprocess.run(command, env=root_builder.variables(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "aarch64" in done.stderr
+
+
+def test_one_platform_that_fails(
+    user_builder: Builder, registry: LoopbackRegistry, repository: str, make_context: MakeContext, arm64_busybox: str
+) -> None:
+    """The message says which, and nothing is pushed."""
+    lines = [
+        f"FROM --platform=$BUILDPLATFORM {arm64_busybox} AS check",
+        "ARG TARGETARCH",
+        "RUN sleep 1; test $TARGETARCH = arm64 && touch /ok",
+        f"FROM {arm64_busybox}",
+        "COPY --from=check /ok /",
+    ]
+    context = make_context({"Dockerfile": "\n".join(lines)})
+    target = registry.reference(repository)
+    with nothing_left(user_builder.state, context):
+        outcome = user_builder.build(context, f"--platform=linux/arm64,{HERE}", f"--destination={target}:1")
+    outcome.failed(rf"Dockerfile:3 \(stage {HERE} check\)(?s:.*)exit code 1")
+    assert registry.tags(repository) == []

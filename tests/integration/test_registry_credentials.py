@@ -59,7 +59,11 @@ def ways(registry: LoopbackRegistry, repository: str, home: Path) -> dict[str, d
     }
 
 
-@pytest.mark.parametrize("way", ["auth", "path", "helper", "env", "gitlab", "dependency proxy"])
+@pytest.mark.parametrize(
+    "way",
+    ["path", "helper", "gitlab"]
+    + [pytest.param(way, marks=pytest.mark.exhaustive) for way in ("auth", "env", "dependency proxy")],
+)
 def test_ways_to_give_credentials(
     user_builder: Builder, context: Path, closed: LoopbackRegistry, repository: str, scratch: Path, way: str
 ) -> None:

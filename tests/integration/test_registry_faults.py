@@ -159,6 +159,43 @@ def test_chunks_go_on_where_they_broke_off() -> None:
     assert (registry.received, registry.resent) == (total(image), 0)
 
 
+def test_an_upload_that_stands_still_goes_on_by_another_connection() -> None:
+    """It is larger than all buffers on the way, so that the sender notices."""
+    image = make_image(30_000_000)
+    large = lambda passing: passing.uploads and int(passing.headers["content-length"]) > 1_000_000  # noqa: E731
+    plan = once(large, Fault(stall_upload=5_000_001))
+    with ResumableRegistry() as registry, FaultProxy(registry.port, plan) as proxy:
+        client = registries(connect_timeout=0.5, read_timeout=0.5)
+        with Pusher(client, client.progress) as pusher:
+            pusher.finish(image, [Reference.parse(f"{proxy.host}/a:1")])
+        assert proxy.stalled.is_set()
+    assert (registry.resent, registry.received) == (0, total(image))
+
+
+def test_a_slow_connection_is_no_broken_one() -> None:
+    """Much longer in all than a timeout is, and never silent for that long."""
+    image, progress = make_image(4_000_000), Recorded()
+    with ResumableRegistry() as registry, FaultProxy(registry.port, lambda passing: Fault(slow=0.7)) as proxy:
+        client = registries(progress, read_timeout=2.5)
+        with Pusher(client, progress) as pusher:
+            pusher.finish(image, [Reference.parse(f"{proxy.host}/a:1")])
+        with client.open_blob(Reference.parse(f"{proxy.host}/a"), image.manifest.layers[0]) as stream:
+            assert Digest.of(stream.read()) == image.manifest.layers[0].digest
+    assert warnings(progress) == []
+
+
+@pytest.mark.parametrize(("direction", "retries"), [("push", 0), ("push", 3), ("pull", 0), ("pull", 3)])
+def test_the_number_of_tries(direction: str, retries: int) -> None:
+    """``--push-retry`` and ``--image-download-retry`` add to those that there are anyway."""
+    with ResumableRegistry() as registry, FaultProxy(registry.port, lambda passing: Fault(status=503)) as proxy:
+        client = registries(push_retries=retries) if direction == "push" else registries(pull_retries=retries)
+        reference = Reference.parse(f"{proxy.host}/a")
+        with pytest.raises(RegistryError, match="503"):
+            client.check_permission(reference) if direction == "push" else client.manifest(reference)
+    asked = [each for each in proxy.passed if each.path != "/v2/"]
+    assert len(asked) == 4 + retries
+
+
 # --- Uploads against docker-registry, which cancels what breaks off -------------------------------------------------
 
 

@@ -31,18 +31,18 @@ def config_of(builder: Builder) -> Path:
 
 
 def test_log_in_and_push(
-    builder: Builder, closed: LoopbackRegistry, repository: str, make_context: MakeContext
+    user_builder: Builder, closed: LoopbackRegistry, repository: str, make_context: MakeContext
 ) -> None:
-    done = builder.run("login", closed.host, *STDIN, stdin=f"{PASSWORD}\n".encode()).ok()
+    done = user_builder.run("login", closed.host, *STDIN, stdin=f"{PASSWORD}\n".encode()).ok()
     assert f"logged in to {closed.host} as {USER}" in done.stderr
     assert PASSWORD not in done.output
-    file = config_of(builder)
+    file = config_of(user_builder)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     entry = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     assert json.loads(file.read_text()) == {"auths": {closed.host: {"auth": entry}}}
     context = make_context({"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "x"})
     name = closed.reference(f"{repository}:1")
-    builder.run("--context", context, "--destination", name).ok()
+    user_builder.run("--context", context, "--destination", name).ok()
     assert skopeo_inspect(f"docker://{name}", f"--authfile={file}")["Layers"]
 
 

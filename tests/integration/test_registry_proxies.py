@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conformance.attributes import Attributes
@@ -21,7 +22,12 @@ USER, PASSWORD = "proxy-user", "proxy-pass-7319"
 PLAIN = ("--insecure-registry", FAR)
 
 
-@pytest.fixture(params=["", f"{USER}:{PASSWORD}"], ids=["open", "login"])
+@pytest.fixture(
+    params=[
+        pytest.param("", id="open", marks=pytest.mark.exhaustive),
+        pytest.param(f"{USER}:{PASSWORD}", id="login"),
+    ]
+)
 def proxy(request: pytest.FixtureRequest, scratch: Path, registry: LoopbackRegistry) -> Iterator[HttpProxy]:
     """Behind it are a registry and a web server, whose names nobody else knows."""
     served = {"file": Attributes(type="file", data=b"from far away\n", mtime=1400000000)}
@@ -30,6 +36,14 @@ def proxy(request: pytest.FixtureRequest, scratch: Path, registry: LoopbackRegis
         tinyproxy(scratch, {FAR: registry.host, WEB: web}, login=request.param) as running,
     ):
         yield running
+
+
+def config_of(archive: Path) -> dict[str, Any]:
+    """The config of the image in a docker archive."""
+    with tarfile.open(archive) as tar:
+        (entry,) = json.load(tar.extractfile("manifest.json"))
+        config: dict[str, Any] = json.load(tar.extractfile(entry["Config"]))
+        return config
 
 
 def test_images_urls_and_git(
@@ -48,9 +62,7 @@ def test_images_urls_and_git(
     assert registry.tags(repository) == ["1"]
     for part in (f"http://{FAR}/v2/{repository}/manifests/1", f"http://{WEB}/file", f"http://{WEB}/git/project.git/"):
         assert part in proxy.log()
-    with tarfile.open(archive) as image:
-        (config,) = [json.load(image.extractfile(name)) for name in image.getnames() if name.startswith("sha256:")]
-    assert PASSWORD not in json.dumps(config)
+    assert PASSWORD not in json.dumps(config_of(archive))
 
 
 def test_contexts(user_builder: Builder, proxy: HttpProxy) -> None:
@@ -66,15 +78,13 @@ def test_contexts(user_builder: Builder, proxy: HttpProxy) -> None:
 def test_no_proxy_is_heeded(
     user_builder: Builder, make_context: MakeContext, registry: LoopbackRegistry, proxy: HttpProxy
 ) -> None:
-    builder = user_builder.with_environment(
-        http_proxy=proxy.url, https_proxy=proxy.url, no_proxy=f".org,{FAR}:80,10.0.0.0/8"
-    )
+    builder = user_builder.with_environment(http_proxy=proxy.url, no_proxy=f".org,{FAR}:80,10.0.0.0/8")
     context = make_context({"Dockerfile": f"FROM {FAR}/a\n"})
     builder.run("--context", context, "--no-push", *PLAIN).failed(f"cannot find the host {FAR}")
     context = make_context({"Dockerfile": f"FROM scratch\nADD http://{WEB}/git/project.git /\n"})
     direct = builder.with_environment(no_proxy="example.test")
     direct.run("--context", context, "--no-push").failed("(?s)git fetch of .* failed: .*Could not resolve host")
-    assert proxy.log().count(FAR) == 0
+    assert "Request (file descriptor" not in proxy.log()
 
 
 @pytest.fixture
@@ -88,8 +98,13 @@ def strict(scratch: Path, registry: LoopbackRegistry) -> Iterator[HttpProxy]:
 @pytest.mark.parametrize(
     ("scheme", "login", "host", "message"),
     [
-        ("http", "", FAR, r"the proxy 127\.0\.0\.1:\d+ answered 407(?s:.*)USER:PASSWORD@"),
-        ("http", f"{USER}:not-the-password@", FAR, r"the proxy 127\.0\.0\.1:\d+ answered (401|407)"),
+        ("http", "", FAR, r"the proxy 127\.0\.0\.1:\d+ answered 407(?s:.*)user:password@"),
+        (
+            "http",
+            f"{USER}:not-the-password@",
+            FAR,
+            r"the proxy 127\.0\.0\.1:\d+ on .* answered 401(?s:.*)have refused the user",
+        ),
         ("http", f"{USER}:{PASSWORD}@", WEB, rf"{WEB} \(or the proxy 127\.0\.0\.1:\d+ on the way there\) answered 403"),
         ("https", "", FAR, r"the proxy 127\.0\.0\.1:\d+ does not connect to .*407 \(it wants a user and password\)"),
         ("https", f"{USER}:{PASSWORD}@", WEB, r"the proxy .* does not connect to .*403 \(it forbids this host\)"),
@@ -167,6 +182,4 @@ def test_config_json_gives_build_args(user_builder: Builder, make_context: MakeC
     archive = user_builder.home / "image.tar"
     flags = ("--build-arg", "HTTP_PROXY=http://of-the-flag:2")
     user_builder.run("--context", context, "--no-push", "--tar-path", archive, *flags).ok()
-    with tarfile.open(archive) as image:
-        (config,) = [json.load(image.extractfile(name)) for name in image.getnames() if name.startswith("sha256:")]
-    assert config["config"]["Labels"] == {"a": "http://of-the-flag:2", "b": "of.the.file"}
+    assert config_of(archive)["config"]["Labels"] == {"a": "http://of-the-flag:2", "b": "of.the.file"}

@@ -144,7 +144,15 @@ def everything(builder: Builder, host: str, output: Path, *flags: str) -> list[s
     return names
 
 
-@pytest.mark.parametrize("how", ["file", "directory", "flag", "skip"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("file", marks=pytest.mark.exhaustive),
+        "directory",
+        pytest.param("flag", marks=pytest.mark.exhaustive),
+        "skip",
+    ],
+)
 def test_urls_and_git_go_by_the_same_certificates(
     user_builder: Builder, web: str, shown: Certificate, scratch: Path, how: str
 ) -> None:

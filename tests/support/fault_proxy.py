@@ -12,6 +12,7 @@ import http.server
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -47,20 +48,24 @@ class Fault:
     Attributes:
         status: answer with it, and do not forward anything.
         reset_upload: forward so many bytes of the request's body, then reset both connections.
+        stall_upload: forward so many bytes of the request's body, then read no more, until the proxy is closed.
         reset_download: forward so many bytes of the response's body, then reset the connection.
         truncate: forward so many bytes of the response's body, then end the connection in an orderly way.
         corrupt: change the last byte of the response's body.
         stall: stand still after so many bytes of the response's body, until the proxy is closed.
+        slow: pass everything on, but wait so many seconds before each MiB of either body.
     """
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     reset_upload: int | None = None
+    stall_upload: int | None = None
     reset_download: int | None = None
     truncate: int | None = None
     corrupt: bool = False
     stall: int | None = None
+    slow: float = 0.0
 
 
 Plan = Callable[[Passing], Fault | None]
@@ -153,16 +158,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         left, sent, open_ = int(self.headers.get("Content-Length") or 0), 0, True
         while left:
             size = min(left, _BLOCK)
-            if fault.reset_upload is not None:
-                size = min(size, fault.reset_upload - sent)
-                if size == 0:
-                    upstream.close()
-                    self._reset()
-                    return False
+            end = fault.stall_upload if fault.reset_upload is None else fault.reset_upload
+            if end is not None:
+                size = min(size, end - sent)
+            if size == 0:
+                upstream.close()
+                self._leave(fault)
+                return False
             data = self.rfile.read(size)
             if not data:
                 self.close_connection = True
                 return False
+            self._dawdle(fault, sent, len(data))
             try:
                 if open_:
                     upstream.send(data)
@@ -188,8 +195,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if end is not None and sent + len(data) >= end:
                 self._stop(data[: end - sent], fault)
                 return
+            self._dawdle(fault, sent, len(data))
             self.wfile.write(data)
             sent += len(data)
+
+    def _leave(self, fault: Fault) -> None:
+        if fault.reset_upload is None:
+            self.close_connection = True
+            self.server.proxy.stalled.set()
+            self.server.proxy.closing.wait()
+        else:
+            self._reset()
+
+    @staticmethod
+    def _dawdle(fault: Fault, before: int, size: int) -> None:
+        if fault.slow and before >> 20 != (before + size) >> 20:
+            time.sleep(fault.slow)
 
     def _stop(self, data: bytes, fault: Fault) -> None:
         self.wfile.write(data)

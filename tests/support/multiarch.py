@@ -27,6 +27,26 @@ from support.listing import host_architecture
 from support.registry import LoopbackRegistry
 
 SIX = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x")
+SHARED = """\
+ARG BASE
+ARG TOOLS
+FROM --platform=$BUILDPLATFORM ${TOOLS} AS tools
+RUN cat /proc/sys/kernel/random/uuid > /once
+ENV KEPT=yes
+CMD ["kept"]
+ARG WHO=nobody
+ARG TARGETARCH
+RUN cat /proc/sys/kernel/random/uuid > /each && echo $KEPT $WHO $TARGETARCH > /seen
+FROM --platform=$BUILDPLATFORM tools AS more
+RUN cat /proc/sys/kernel/random/uuid > /more
+FROM --platform=$BUILDPLATFORM ${TOOLS} AS same
+RUN cat /proc/sys/kernel/random/uuid > /same
+FROM ${BASE}
+COPY --from=tools /once /each /seen /
+COPY --from=more /more /
+COPY --from=same /same /
+"""
+"""A Dockerfile whose stages are the same for all platforms, as a whole, up to an ARG, or not."""
 _DEBIAN_VERSION = "2"  # goes up when what is in the cached base changes
 
 

@@ -30,6 +30,11 @@ class SharedCaching:
     dockerfile: str
     asked: bool
 
+    @property
+    def asks_far(self) -> bool:
+        """Whether caches behind a network are asked."""
+        return self.asked and self.caches.any_far
+
     def finish(self) -> None:
         """Wait until everything is stored."""
         self.caches.finish()

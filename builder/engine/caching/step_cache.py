@@ -79,17 +79,33 @@ class StepCache:
         self._shared.note(self._inputs.place, self._key)
         return found
 
+    def ask_ahead(self) -> Chain | None:
+        """Have the far caches asked, and say what the next step's keys are made from; None if that is not known yet.
+
+        Raises what telling the inputs raises.
+        """
+        if self._inputs.origins:
+            found = self.find()
+            return None if found is None else self.after(found)
+        components = [*self._inputs.common, *self._inputs.files()]
+        self._identity = identity_of(components)
+        self._shared.caches.ahead(key_of(components), self._inputs.work)
+        return replace(self._chain, identity=self._upon(self._identity))
+
     def after(self, made: CachedLayer | Future[Layer]) -> Chain:
         """The chain with this step's result on it."""
         identity = made.identity if isinstance(made, CachedLayer) else self._identity
         if identity is None:
             return Chain(identity=None, results=self._chain.results)
-        if self._inputs.independent:
-            identity = framed(["upon", self._chain.identity, identity])  # it says nothing of what is below
+        identity = self._upon(identity)
         if self._inputs.work != "run":
             return Chain(identity=identity, results=self._chain.results.then(identity))
         result = str(made.diff_id) if isinstance(made, CachedLayer) else made
         return Chain(identity=identity, results=self._chain.results.then(result))
+
+    def _upon(self, identity: str) -> str:
+        """The identity of the step with all below it; that of an independent one says nothing of what is below."""
+        return framed(["upon", self._chain.identity, identity]) if self._inputs.independent else identity
 
     def keep(self, layer: Future[Layer], created: int) -> None:
         """Store the result once its layer is written."""

@@ -71,7 +71,6 @@ def _run(instruction: Run) -> list[Value]:
     return [
         list(instruction.command.words),
         instruction.command.shell,
-        instruction.network,
         instruction.security,
         [_mount(each) for each in instruction.mounts],
         [_heredoc(each) for each in instruction.heredocs],
@@ -118,6 +117,8 @@ def _surroundings(stage: Stage, instruction: Run, request: BuildRequest) -> Iter
         yield component(f"{kind} {name}", value)
     if request.network != "default":
         yield component("--network", request.network)
+    network = request.network if instruction.network in (None, "default") else instruction.network
+    yield component("--network", network == "none")
     if request.ignore_paths:
         yield component("--ignore-path", sorted(request.ignore_paths))
 

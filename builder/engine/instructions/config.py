@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from builder.dockerfile import syntax
 from builder.engine import wording
@@ -102,3 +104,24 @@ def _test(command: syntax.Command | None) -> tuple[str, ...]:
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
     return " ".join(f"{name}={value}" for name, value in pairs)
+
+
+def configure(stage: Stage, instruction: syntax.Instruction) -> None:
+    """Carry out an instruction that changes no file, any but ARG; it is expanded."""
+    _CONFIGURING[type(instruction)](stage, instruction)
+
+
+_CONFIGURING: dict[type[syntax.Instruction], Callable[[Stage, Any], None]] = {
+    syntax.Cmd: cmd,
+    syntax.Entrypoint: entrypoint,
+    syntax.Env: env,
+    syntax.Expose: expose,
+    syntax.Healthcheck: healthcheck,
+    syntax.Label: label,
+    syntax.Maintainer: maintainer,
+    syntax.OnBuild: on_build,
+    syntax.Shell: shell,
+    syntax.StopSignal: stop_signal,
+    syntax.User: user,
+    syntax.Volume: volume,
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 
 from builder.context.git_source import GitSource
@@ -181,8 +180,10 @@ class _Transfer:
         else:
             where = f"in {getattr(self._instruction, 'from_', None)}"
         if hint is None:
+            from difflib import get_close_matches
+
             parent, name = split(path)
-            near = difflib.get_close_matches(name, sources.names(parent), 1)
+            near = get_close_matches(name, sources.names(parent), 1)
             hint = f"did you mean {posixpath.join(parent, near[0])}?" if near else None
         return DockerfileError.at(self._instruction, f'"/{path}" not found {where}', source, hint)
 

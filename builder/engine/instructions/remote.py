@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.context.git_source import GitSource, check_out_source
-from builder.context.remote_file import fetch
 from builder.digest import Digest
 from builder.dockerfile.errors import DockerfileError
 from builder.dockerfile.syntax import Add
@@ -56,6 +55,8 @@ def url_tree(url: str, instruction: Add, around: Surroundings) -> tuple[SourceTr
 
 
 def _downloaded(url: str, instruction: Add, around: Surroundings) -> tuple[SourceTree, str]:
+    from builder.context.remote_file import fetch
+
     checksum = None
     if instruction.checksum:
         try:

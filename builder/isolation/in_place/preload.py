@@ -23,6 +23,7 @@ _LIBRARIES = (
     "encodings.utf_8_sig",
     "idna",
     "isal.igzip",
+    "isal.igzip_lib",
     "isal.igzip_threaded",
     "isal.isal_zlib",
     "netrc",

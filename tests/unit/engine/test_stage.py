@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from builder.engine.assemble import assembled
 from builder.engine.layers import Layer, completed, not_after
 from builder.engine.request import BuildRequest, ImageFormat
 from builder.engine.scope import Scope
-from builder.engine.stage import Stage, complete_history, initial_config, rfc3339, scratch_image
+from builder.engine.stage import Stage, complete_history, dated, initial_config, rfc3339, scratch_image
 from builder.errors import LayerError
 from builder.image.config import DEFAULT_PATH, ContainerConfig, History, ImageConfig
 from builder.image.descriptor import Descriptor
@@ -61,6 +62,7 @@ class RecordedBase:
 
     def __init__(self) -> None:
         self.trees = self.rootfses = 0
+        self.started: list[bool] = []
         self.made = RecordedRootFs()
 
     def tree(self) -> FileTree:
@@ -70,6 +72,12 @@ class RecordedBase:
     def rootfs(self) -> RecordedRootFs:
         self.rootfses += 1
         return self.made
+
+    def start(self, *, unpack: bool) -> None:
+        self.started.append(unpack)
+
+    def image_files(self) -> None:
+        return None
 
 
 def make_stage(base: RecordedBase | None = None, **fields: object) -> Stage:
@@ -263,3 +271,33 @@ def test_no_time_after_the_latest() -> None:
     assert clamped["a"] is not clamped["e"]
     assert clamped["c"] is changes["c"]
     assert same.mtime == 50
+
+
+def test_what_has_been_made_is_not_read_ahead() -> None:
+    base = RecordedBase()
+    stage = make_stage(base)
+    stage.start(unpack=False)
+    assert stage.tree
+    stage.start(unpack=False)
+    stage.start(unpack=True)
+    assert stage.rootfs
+    stage.start(unpack=True)
+    assert base.started == [False, True]
+
+
+def _dated(entries: Sequence[tuple[bool, int | None]], inherited: int = 0) -> tuple[str, list[str | None]]:
+    """The times of a stage's image and history, by its entries: whether each made a layer, and when (None: now)."""
+    stage = make_stage(created=100, inherited=inherited)
+    for layer, seconds in entries:
+        stage.note("x", empty_layer=not layer, seconds=seconds)
+    created, history = dated(stage)
+    return created, [each.created for each in history]
+
+
+def test_what_made_no_layer_has_the_time_of_the_layer_before() -> None:
+    at = {seconds: rfc3339(seconds) for seconds in (10, 20, 100)}
+    assert _dated([(False, None), (False, None)]) == (at[100], [at[100], at[100]])
+    cached = [(False, None), (True, 20), (False, None), (True, 10), (False, None)]
+    assert _dated(cached) == (at[20], [at[20], at[20], at[20], at[10], at[10]])
+    assert _dated([*cached, (True, None), (False, None)])[0] == at[100]
+    assert _dated([(True, 10), (False, None), (True, 20)], inherited=2) == (at[20], [at[10], at[100], at[20]])

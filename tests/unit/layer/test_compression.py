@@ -218,3 +218,23 @@ def test_deterministic_bytes_do_not_depend_on_how_the_input_was_cut(algorithm: s
 def test_deterministic_gzip_is_zlibs() -> None:
     packing, zlibs = compressor("gzip", 1, deterministic=True), zlib.compressobj(1, zlib.DEFLATED, 31)
     assert packing.compress(DATA) + packing.flush() == zlibs.compress(DATA) + zlibs.flush()
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_default_gzip_of_large_layers_is_several_members_that_gzip_reads_as_one(deterministic: bool) -> None:
+    data = random.Random(1).randbytes(1 << 20) * 70
+    packing = compressor("gzip", deterministic=deterministic)
+    packed = (
+        b"".join(packing.compress(data[at : at + 700_001]) for at in range(0, len(data), 700_001)) + packing.flush()
+    )
+    assert subprocess.run(["gzip", "-dc"], input=packed, capture_output=True, check=True).stdout == data
+    assert unpacked(packed, size=1 << 20) == data
+    first = zlib.decompressobj(31)
+    first.decompress(packed)
+    assert first.unused_data.startswith(b"\x1f\x8b")
+
+
+def test_small_layers_are_compressed_as_well_as_by_other_builders() -> None:
+    packing = compressor("gzip")
+    packed = packing.compress(DATA) + packing.flush()
+    assert len(packed) < 1.1 * len(gzip.compress(DATA, 6))

@@ -75,12 +75,12 @@ def test_redirects_that_lead_nowhere(location: str) -> None:
 class Script:
     """A Transport that redirects once."""
 
-    def __init__(self, location: str) -> None:
-        self.location, self.sent = location, list[Request]()
+    def __init__(self, location: str, status: int = 302) -> None:
+        self.location, self.status, self.sent = location, status, list[Request]()
 
     def send(self, request: Request, /) -> Response:
         self.sent.append(request)
-        status, headers = (200, {}) if len(self.sent) == 2 else (302, {"location": self.location})
+        status, headers = (200, {}) if len(self.sent) == 2 else (self.status, {"location": self.location})
         return Response(request, status, headers, self)
 
     def read(self, size: int, /) -> bytes:
@@ -115,6 +115,15 @@ def test_what_is_the_same_host(location: str, kept: bool) -> None:
     FollowingRedirects(script, lambda host: False).send(request)
     assert ("AUTHORIZATION" in script.sent[1].headers) is kept
     assert "Accept" in script.sent[1].headers
+
+
+@pytest.mark.parametrize(("location", "followed"), [("https://r.example/y", True), ("https://s.example/y", False)])
+def test_writing_is_redirected_within_the_host_alone(location: str, followed: bool) -> None:
+    script = Script(location, 307)
+    request = Request(method="PUT", url="https://r.example/x", headers={"Authorization": "secret"})
+    response = FollowingRedirects(script, lambda host: False).send(request)
+    assert (response.status, len(script.sent)) == ((200, 2) if followed else (307, 1))
+    assert script.sent[-1].method == "PUT"
 
 
 def test_only_reading_is_redirected() -> None:

@@ -25,6 +25,12 @@ CASES = [
         "403 Forbidden\n",
         "a proxy's answer",
     ),
+    (
+        Answer(status=503, body=b"<html><TITLE>Access &amp; more</title>no", headers={"Content-Type": "text/html"}),
+        "503 Service Unavailable: Access & more",
+        "in trouble",
+    ),
+    (Answer(status=413, body=b"<html><title>413 Too Large</title>"), "413 Request Entity Too Large\n", "client_max"),
     (error(404, "MANIFEST_UNKNOWN", "manifest unknown"), "404 Not Found: MANIFEST_UNKNOWN", "the image does not exist"),
     (Answer(status=407), "407 Proxy Authentication Required", "https_proxy"),
     (Answer(status=413, body=b"too much"), "too much", "client_max_body_size"),

@@ -9,7 +9,8 @@ from builder.progress import Silent
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.exchange import Request, Response
 from builder.registry.policy import Backoff
-from builder.registry.retry import Pauses, Retrying, retry_after
+from builder.registry.retry import Pauses, Retrying
+from builder.registry.retry_after import retry_after
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,12 @@ def test_which_failures_may_pass(kind: str, sent: int) -> None:
 def test_a_date_to_wait_for() -> None:
     response = Response(Request(method="GET", url=""), 503, {"retry-after": formatdate(0)}, Nothing())
     assert retry_after(response) == 0.0
+
+
+def test_a_date_is_compared_with_the_servers_own() -> None:
+    """Its clock is a day behind ours."""
+    headers = {"retry-after": formatdate(100_000 + 7), "date": formatdate(100_000)}
+    assert retry_after(Response(Request(method="GET", url=""), 429, headers, Nothing())) == 7.0
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "1e9"])
