@@ -78,3 +78,8 @@ images: .venv/.installed
 		.venv/bin/builder --context . --dockerfile images/Dockerfile --target $$target \
 			--destination $(REGISTRY)/builder:$$target $(IMAGE_FLAGS) || exit 1; \
 	done
+
+# --- Several platforms --------------------------------------------------------------------------------------------
+
+# Commands for other processors are run under QEMU, which the tests register with the kernel themselves.
+TEST_PACKAGES += qemu-user-static

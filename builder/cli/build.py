@@ -102,6 +102,7 @@ def build_request(
         platforms=options.platforms,
         outputs=outputs(options.output, options.registry),
         format=_format(options),
+        provenance=options.output.provenance,
         single_snapshot=options.single_snapshot,
         environment=environment,
         confidential=options.confidential,

@@ -148,6 +148,7 @@ OUTPUT = group(
     text("image-name-with-digest-file", "FILE", "Write name@digest for each destination."),
     text("image-name-tag-with-digest-file", "FILE", "Write name:tag@digest for each destination."),
     text("metadata-file", "FILE", "Write digest and descriptor of the result as JSON, as BuildKit does."),
+    text("provenance", "MODE", "min: attest how the image was built, in an index with it.", "false"),
     many("label", "KEY=VALUE", "Add a label to the image."),
     many("annotation", "KEY=VALUE", "Add an annotation to the manifest; index:KEY=VALUE, to the index of several."),
     text("image-format", "FORMAT", "docker or oci (default: the base's)."),

@@ -24,7 +24,7 @@ COMMANDS = {
 _USAGE = {
     "build": "builder [build] [--context SOURCE] --destination IMAGE [flags]",
     "login": "builder login REGISTRY --username NAME --password-stdin [flags]",
-    "push": "builder push PATH --destination IMAGE [flags]",
+    "push": "builder push PATH[:NAME] --destination IMAGE [flags]",
     "warm": "builder warm --image IMAGE [--cache-dir DIR] [flags]",
     "prune": "builder prune [--all] [--keep-storage SIZE] [--filter until=AGE] [flags]",
     "du": "builder du [flags]",

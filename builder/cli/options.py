@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from builder.context.spec import ContextSpec
+from builder.engine.request import Provenance
 from builder.engine.secret_sources import Confidential
 from builder.image.media_types import Family
 from builder.image.platform import Platform
@@ -60,6 +61,7 @@ class OutputOptions:
     image_name_with_digest_file: Path | None = None
     image_name_tag_with_digest_file: Path | None = None
     metadata_file: Path | None = None
+    provenance: Provenance | None = None
     family: Family | None = None
     compression: Literal["gzip", "zstd"] = "gzip"
     compression_level: int = -1

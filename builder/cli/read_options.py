@@ -13,7 +13,9 @@ from typing import Literal
 from builder.cli.arguments import Arguments
 from builder.cli.option_values import choice, lists, pairs, path
 from builder.cli.options import LogFormat, MessageOptions, OutputOptions, RegistryOptions, Verbosity
+from builder.cli.provenance import provenance
 from builder.cli.state import default_state_dir
+from builder.engine.request import Provenance
 from builder.errors import InvalidReference, UsageError
 from builder.image.media_types import Family
 from builder.image.reference import Reference
@@ -91,6 +93,7 @@ def output_options(arguments: Arguments, *, epoch: int | None = None) -> OutputO
         image_name_with_digest_file=_path(arguments, "image-name-with-digest-file"),
         image_name_tag_with_digest_file=_path(arguments, "image-name-tag-with-digest-file"),
         metadata_file=_path(arguments, "metadata-file"),
+        provenance=_provenance(arguments, family),
         family=family,
         compression=compression,
         compression_level=level,
@@ -101,6 +104,16 @@ def output_options(arguments: Arguments, *, epoch: int | None = None) -> OutputO
         if arguments.text(flag) and not options.destinations:
             raise UsageError(f"--{flag} needs a --destination")
     return options
+
+
+def _provenance(arguments: Arguments, family: Family | None) -> Provenance | None:
+    wanted = provenance(arguments.text("provenance")) if "provenance" in arguments.values else None
+    if wanted is not None and family is Family.DOCKER:
+        raise UsageError(
+            "--provenance cannot be combined with --image-format=docker: only OCI images have attestations",
+            hint="use --image-format=oci, or leave it out",
+        )
+    return wanted
 
 
 def _image_format(arguments: Arguments) -> tuple[Family | None, Literal["gzip", "zstd"], int]:

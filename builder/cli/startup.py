@@ -43,10 +43,14 @@ def _import(module: str) -> None:
 
 def _late(make: Callable[..., Any]) -> Callable[..., Any]:
     def late(name: str, *recipe: Any, **more: Any) -> Callable[..., Any]:
+        made: Callable[..., Any] | None = None
+
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-            made = make(name, *recipe, **more)
-            made.__qualname__ = method.__qualname__
-            _replace(type(self), name, method, made)
+            nonlocal made
+            if made is None:
+                made = make(name, *recipe, **more)
+                made.__qualname__ = method.__qualname__
+                _replace(type(self), name, method, made)
             return made(self, *args, **kwargs)
 
         method.__name__ = name
@@ -56,7 +60,7 @@ def _late(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _replace(cls: type, name: str, old: object, new: object) -> None:
-    """Put `new` in the place of `old`, wherever in the ancestry of `cls` that is."""
+    """Put `new` in the place of `old`, wherever in the ancestry of `cls` that is, if nothing is wrapped around it."""
     for each in cls.__mro__:
         if each.__dict__.get(name) is old:
             setattr(each, name, new)

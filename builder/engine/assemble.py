@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from builder.engine.annotations import annotations_of
@@ -18,12 +18,17 @@ from builder.image.platform import Platform
 from builder.storage.blob import Blob
 from builder.storage.image import Image, ImageIndex
 
+_UNKNOWN = Platform("unknown", "unknown")
+"""The platform of what is no image: an attestation."""
 
-def assembled(stage: Stage, request: BuildRequest, platform: Platform, family: Family | None = None) -> Image:
+
+def assembled(
+    stage: Stage, request: BuildRequest, platform: Platform | None = None, family: Family | None = None
+) -> Image:
     """The image of a stage; waits for its layers. Raises what writing them raised.
 
     Args:
-        platform: what it was built for.
+        platform: what it was built for; None for the request's.
         family: media types; None for those of the stage.
     """
     layers = [layer.result() for layer in stage.layers]
@@ -34,17 +39,25 @@ def assembled(stage: Stage, request: BuildRequest, platform: Platform, family: F
         family=family,
         config=Descriptor.of(family.config, config),
         layers=tuple(blob.descriptor for blob in blobs),
-        annotations=annotations_of("manifest", request.annotations, platform),
+        annotations=annotations_of("manifest", request.annotations, platform or request.platform),
     )
     if len(request.platforms) < 2 and annotations_of("index", request.annotations):
         raise UsageError("--annotation of an index needs more than one --platform")
     return Image(manifest=manifest, config=config, layers=blobs)
 
 
-def joined(stages: Sequence[Stage], request: BuildRequest, platforms: Sequence[Platform]) -> ImageIndex:
+def joined(
+    stages: Sequence[Stage],
+    request: BuildRequest,
+    platforms: Sequence[Platform],
+    attested: Callable[[Image, int], Image] | None = None,
+) -> ImageIndex:
     """The index of the images of `stages`, each for its platform: a Docker manifest list if all are Docker's.
 
     Where only some are, those become OCI images: one family for all that the index leads to.
+
+    Args:
+        attested: makes an attestation about an image, whose number it is given.
     """
     families = {image_family(stage, request) for stage in stages}
     family = families.pop() if len(families) == 1 else Family.OCI
@@ -59,13 +72,24 @@ def joined(stages: Sequence[Stage], request: BuildRequest, platforms: Sequence[P
         )
         for image, platform in zip(images, platforms, strict=True)
     )
-    index = Index(family=family, manifests=children, annotations=annotations_of("index", request.annotations))
-    return ImageIndex(index=index, children=images)
+    about = tuple(attested(image, number) for number, image in enumerate(images)) if attested else ()
+    entries = (*children, *(_entry(each, image) for each, image in zip(about, images, strict=False)))
+    index = Index(family=family, manifests=entries, annotations=annotations_of("index", request.annotations))
+    return ImageIndex(index=index, children=(*images, *about))
+
+
+def _entry(attestation: Image, image: Image) -> Descriptor:
+    """What an index says of an attestation about `image` (BuildKit, "Image attestation storage")."""
+    annotations = {
+        "vnd.docker.reference.digest": str(image.digest),
+        "vnd.docker.reference.type": "attestation-manifest",
+    }
+    return replace(attestation.descriptor, platform=_UNKNOWN, annotations=annotations)
 
 
 def image_family(stage: Stage, request: BuildRequest) -> Family:
-    """The one family of all media types of the image: zstd layers are OCI's alone."""
-    if request.format.compression == "zstd":
+    """The one family of all media types of the image: zstd layers and attestations are OCI's alone."""
+    if request.format.compression == "zstd" or request.provenance is not None:
         return Family.OCI
     return request.format.family or stage.family
 

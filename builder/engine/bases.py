@@ -70,6 +70,16 @@ class Bases:
             mine.set_exception(error)
         return mine.result()
 
+    def used(self) -> list[tuple[Reference, Platform]]:
+        """The images of registries that were asked for so far, with their digests, and for which platform."""
+        with self._lock:
+            known = list(self._images.items())
+        return [
+            (Reference.parse(image.result().name), platform)
+            for (name, platform), image in known
+            if image.done() and image.exception() is None and self.contexts.stored_image(name, platform) is None
+        ]
+
     def tree(self, name: str, platform: Platform) -> SourceTree:
         """The files of an image or of a named context, for COPY --from. Raises as `image` does, and ContextError."""
         return self.contexts.tree(name) or self.image(name, platform).tree()

@@ -41,7 +41,8 @@ def begun(
             pusher.start(layer.blob, repository)
 
     results: dict[str, Future[Stage]] = {key: Future() for plan in plans for key in plan.keys.values()}
-    packer = Packer(services, request.format, stopped)
+    given_up = threading.Event()
+    packer = Packer(services, request.format, given_up)
     shared = SharedPacker(packer, request.context) if len(plans) > 1 else packer
     steps = Steps(services.progress)
     context, context_lock = DiskTree(str(request.context), ignore), threading.Lock()
@@ -57,6 +58,7 @@ def begun(
             bases=bases,
             packer=shared,
             stopped=stopped,
+            given_up=given_up,
             steps=steps,
             created=created,
             context=context,

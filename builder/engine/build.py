@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,9 +24,11 @@ from builder.engine.permission import AskedPermission
 from builder.engine.platforms import PlatformPlan, make_plans
 from builder.engine.request import BuildRequest
 from builder.engine.services import Services
+from builder.engine.stage import Stage
 from builder.errors import Interrupted, UnusableLayer
 from builder.progress import log
 from builder.registry.push import Pusher
+from builder.storage.image import Image, ImageIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ def build(request: BuildRequest, services: Services) -> BuildResult:
 
 
 def _built(request: BuildRequest, services: Services) -> BuildResult:
+    started = time.time()
     with ExitStack() as stack:
         pusher = None
         if request.outputs.push and request.outputs.destinations and not (request.dry_run or request.check):
@@ -79,25 +83,22 @@ def _built(request: BuildRequest, services: Services) -> BuildResult:
             stages = build_stages(states)
             if request.materialize and services.container is not None:
                 stages[0].rootfs.prepare()
-            if len(stages) == 1:
-                image = assembled(stages[0], request, plans[0].plan.platform)
-                export(image, request.outputs, pusher)
-                return BuildResult(digest=image.digest)
-            index = joined(stages, request, [each.plan.platform for each in plans])
-            export(index, request.outputs, pusher)
-            return BuildResult(digest=index.digest)
+            result = _result(request, stages, plans, bases, started)
+            export(result, request.outputs, pusher)
+            return BuildResult(digest=result.digest)
         finally:
             _finish(states[0])
 
 
 def _finish(state: BuildState) -> None:
     """End what goes on in the background. Results are kept, unless whoever waits for the build has enough of it."""
-    if isinstance(sys.exception(), Interrupted):
+    try:
+        if not isinstance(sys.exception(), Interrupted):
+            state.caching.finish()
+    finally:
         state.stopped.set()
+        state.given_up.set()
         state.caching.cancel()
-    else:
-        state.caching.finish()
-        state.stopped.set()
 
 
 def _planned(request: BuildRequest, bases: Bases, pusher: Pusher | None) -> Sequence[PlatformPlan]:
@@ -108,6 +109,23 @@ def _planned(request: BuildRequest, bases: Bases, pusher: Pusher | None) -> Sequ
     plans = make_plans(request, bases)
     asking.join()
     return plans
+
+
+def _result(
+    request: BuildRequest, stages: Sequence[Stage], plans: Sequence[PlatformPlan], bases: Bases, started: float
+) -> Image | ImageIndex:
+    """The image; an index if there are several, or an attestation about it."""
+    if len(stages) == 1 and request.provenance is None:
+        return assembled(stages[0], request)
+
+    def attested(image: Image, number: int) -> Image:
+        from builder.engine.provenance import Record, attestation
+
+        record = Record(request=request, plan=plans[number].whole, bases=bases, started=started, finished=time.time())
+        return attestation(image, record)
+
+    platforms = [each.plan.platform for each in plans]
+    return joined(stages, request, platforms, attested if request.provenance is not None else None)
 
 
 def _goes_on(

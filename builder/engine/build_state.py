@@ -37,6 +37,7 @@ class BuildState:
         context_lock: held while `context` is used; it remembers what it has seen.
         stopped: set when the build has failed or was interrupted.
         caching: where results are looked up and kept.
+        given_up: set when nobody wants the layers any more that are being written.
         finished: told of every layer of the exported image as soon as it is written.
     """
 
@@ -54,6 +55,7 @@ class BuildState:
     results: dict[int, Future[Stage]]
     working: threading.Semaphore
     stopped: threading.Event
+    given_up: threading.Event = field(default_factory=threading.Event)
     context_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property

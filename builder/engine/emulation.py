@@ -73,8 +73,7 @@ def _needs(plans: Sequence[PlatformPlan]) -> Iterator[_Need]:
 def _runs_on(plan: Plan, stage: PlannedStage) -> Platform:
     """What the programs of a stage are for, which a base of another platform than was asked for decides."""
     while isinstance(stage.base, StageBase):
-        index = stage.base.index
-        stage = next(each for each in plan.stages if each.index == index)
+        stage = plan.stage(stage.base.index)
     return stage.base.config.platform if isinstance(stage.base, BaseImage) else stage.platform
 
 

@@ -31,7 +31,9 @@ def build_stages(states: Sequence[BuildState]) -> list[Stage]:
     execution = _Execution(states)
     try:
         return execution.run()
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Interrupted):
+            states[0].given_up.set()
         execution.stop()
         raise
 

@@ -24,11 +24,9 @@ def export(result: Image | ImageIndex, outputs: Outputs, pusher: Pusher | None) 
     last, when all of it is true.
     """
     if outputs.tar_path is not None:
-        if isinstance(result, ImageIndex):
-            raise UsageError("a docker archive cannot hold images of several platforms", hint="use --oci-layout-path")
         from builder.storage.docker_archive import write_docker_archive
 
-        write_docker_archive(outputs.tar_path, result, outputs.destinations)
+        write_docker_archive(outputs.tar_path, _single(result), outputs.destinations)
     if outputs.oci_layout_path is not None:
         from builder.storage.oci_layout import write_oci_layout
 
@@ -41,6 +39,14 @@ def export(result: Image | ImageIndex, outputs: Outputs, pusher: Pusher | None) 
     write_digests(outputs, result.digest)
     if outputs.metadata_file is not None:
         _write(outputs.metadata_file, metadata(result, outputs.destinations))
+
+
+def _single(result: Image | ImageIndex) -> Image:
+    """The one image: attestations are not for archives. Raises UsageError if there are several."""
+    images = result.images if isinstance(result, ImageIndex) else (result,)
+    if len(images) > 1:
+        raise UsageError("a docker archive cannot hold images of several platforms", hint="use --oci-layout-path")
+    return images[0]
 
 
 def write_digests(outputs: Outputs, digest: Digest) -> None:

@@ -70,6 +70,10 @@ class Plan:
     shared: frozenset[int] = frozenset()
     borrowed: frozenset[int] = frozenset()
 
+    def stage(self, index: int) -> PlannedStage:
+        """The stage of this index, which is built. Raises StopIteration if it is not."""
+        return next(stage for stage in self.stages if stage.index == index)
+
 
 def make_plan(request: BuildRequest, bases: Bases, parsed: Dockerfile | None = None) -> Plan:
     """Parse the Dockerfile, resolve the images that needed stages are FROM, and put their triggers in.

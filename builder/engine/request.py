@@ -55,6 +55,17 @@ class ImageFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """That the image gets an attestation of how it was built.
+
+    Attributes:
+        builder_id: URI of who builds; "" for nobody in particular.
+    """
+
+    builder_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
     """One build.
 
@@ -90,6 +101,7 @@ class BuildRequest:
     platforms: tuple[Platform, ...] = ()
     outputs: Outputs = field(default_factory=Outputs)
     format: ImageFormat = field(default_factory=ImageFormat)
+    provenance: Provenance | None = None
     single_snapshot: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     confidential: Confidential = field(default_factory=Confidential)

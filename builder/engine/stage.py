@@ -17,6 +17,7 @@ from builder.image.platform import Platform
 from builder.layer.changes import Changes
 from builder.rootfs.base import RootFs
 from builder.rootfs.image_files import ImageFiles
+from builder.rootfs.overlay import OverlayRootFs
 from builder.rootfs.tree import FileTree, with_parents
 
 COMMENT = "buildkit.dockerfile.v0"
@@ -67,6 +68,7 @@ class Stage:
     inherited: int = 0
     _tree: FileTree | None = None
     _rootfs: RootFs | None = None
+    _flattened: RootFs | None = None
     _unplaced: list[Changes] = field(default_factory=list)
     _linked: list[Changes] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -91,6 +93,9 @@ class Stage:
                 for changes in self._unplaced:
                     self._rootfs.add(changes)
                 self._unplaced = []
+            if isinstance(self._rootfs, OverlayRootFs) and self._rootfs.full:
+                self._flattened = self._rootfs
+                self._rootfs = self._flattened.flattened(self.tree)
             return self._rootfs
 
     def start(self, *, unpack: bool) -> None:
@@ -160,8 +165,9 @@ class Stage:
     def close(self) -> None:
         """Remove what is on disk."""
         with self._lock:
-            if self._rootfs is not None:
-                self._rootfs.close()
+            for rootfs in (self._rootfs, self._flattened):
+                if rootfs is not None:
+                    rootfs.close()
 
 
 def initial_config(config: ContainerConfig) -> ContainerConfig:

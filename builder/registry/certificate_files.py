@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -69,5 +68,7 @@ def read_authorities(file: str) -> list[str]:
         return []
     found = _PEM.findall(data.decode("ascii", "replace") + "\n")
     if not found and data.startswith(b"\x30"):
+        import ssl  # here: this module is imported by every build
+
         return [ssl.DER_cert_to_PEM_cert(data)]
     return found

@@ -117,7 +117,14 @@ class Registries:
         says so, nothing that fails is tried again.
         """
         endpoint = self._connections.endpoint(repository.registry, "push")
+        blob = replace(blob, origin=self._origin_at(repository.registry, blob.origin))
         return self._uploads.once(blob, repository, lambda found: push_blob(endpoint, found, repository, stopped))
+
+    def _origin_at(self, registry: str, origin: Reference | None) -> Reference | None:
+        """Where `registry` itself has what comes from `origin`, if it is a mirror of that."""
+        if origin is None or origin.registry == registry:
+            return origin
+        return next((place for place in candidates(self._policy, origin) if place.registry == registry), origin)
 
     def push_manifest(self, reference: Reference, media_type: str, data: bytes) -> Digest:
         """Push a manifest or index, whose blobs and children are there; returns its digest.

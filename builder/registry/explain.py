@@ -158,6 +158,8 @@ _HINTS = {
 
 def _unauthorized(response: Response, attempt: Attempt) -> str:
     used = attempt.credentials()
+    if used.endswith("were used") and "insufficient_scope" in response.headers.get("www-authenticate", ""):
+        return _permission(attempt, used)  # they are good, but not good for this
     said = f"{used}, and were refused" if used.endswith("were used") else used
     if response.proxy and not _is_registry(response):
         return f"the proxy {response.proxy} may have refused the user and password in http_proxy; else: {said}"
@@ -171,8 +173,14 @@ def _forbidden(response: Response, attempt: Attempt, codes: tuple[str, ...]) -> 
             f"this may be {proxy} and not the registry's (see http_proxy, https_proxy and no_proxy); "
             f"else: {attempt.credentials()}"
         )
+    return _permission(attempt, attempt.credentials())
+
+
+def _permission(attempt: Attempt, credentials: str) -> str:
     needed = "push to" if attempt.push else "pull from"
-    return f"the user needs permission to {needed} this repository: {attempt.credentials()}"
+    role = "the role Developer" if attempt.push else "the role Reporter"
+    gitlab = f"in GitLab {role}, or for a job's token the job token permissions of that project"
+    return f"the user needs permission to {needed} this repository ({gitlab}): {credentials}"
 
 
 def _too_many(response: Response, attempt: Attempt) -> str:

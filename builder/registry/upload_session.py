@@ -103,7 +103,9 @@ class UploadSession:
     def cancel(self) -> None:
         """Take the upload back. Not every registry can do that; they clean up by themselves."""
         with suppress(RegistryError):
-            self._endpoint.send_to("DELETE", self._url, self._repository, patience=_PATIENCE_TO_CANCEL).start(4096)
+            self._endpoint.send_to(
+                "DELETE", self._url, self._repository, patience=_PATIENCE_TO_CANCEL, retry=True
+            ).start(4096)
 
     @property
     def _size(self) -> int:

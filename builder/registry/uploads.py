@@ -20,7 +20,7 @@ from builder.storage.blob import Blob
 PushOutcome = Literal["exists", "mounted", "uploaded"]
 _NO_MOUNT = (400, 401, 403, 404, 405, 415)
 _NOT_ALLOWED = (401, 403)
-# bytes between two failures after which going on is worthwhile, however many failures there were
+# bytes of progress between two failures after which going on is worthwhile, however many failures there were
 _WORTHWHILE = 64 * 1024
 
 
@@ -63,7 +63,8 @@ class _Push:
         self._endpoint, self._blob, self._repository = endpoint, blob, repository
         self._transferred, self._stopped = transferred, stopped
         self._session: UploadSession | None = None
-        self._failures, self._failed_at = 0, 0
+        # the farthest that any session of this blob has come: what only repeats itself is no progress
+        self._failures, self._farthest = 0, 0
 
     def run(self) -> PushOutcome:
         try:
@@ -106,12 +107,12 @@ class _Push:
         self._endpoint.pauses.wait(self._failures, broken.asked)
         session, digest = self._session, self._blob.descriptor.digest
         if session and not broken.lost and session.recover():
-            if session.offset - self._failed_at >= _WORTHWHILE:
+            if session.offset - self._farthest >= _WORTHWHILE:
                 self._failures = 0
-            self._failed_at = session.offset
+            self._farthest = max(self._farthest, session.offset)
             where = f"going on with blob {digest} after {session.offset} bytes"
         else:
-            self._session, self._failed_at = None, 0
+            self._session = None
             where = f"beginning blob {digest} again"
         log(self._endpoint.progress, "warning", f"{broken.error.message}; {where}")
 

@@ -16,7 +16,13 @@ from builder.rootfs.directory import DirectoryWriter, Ownership
 from builder.rootfs.place import place_changes
 from builder.rootfs.stat import is_whiteout
 from builder.rootfs.tree import FileTree
+from builder.rootfs.walk import WalkRootFs
 from builder.storage.failure import explained
+
+_MOST_LOWERS = 490
+"""Directories that one overlay is mounted from; the kernel takes 500 (``OVL_MAX_STACK``)."""
+_MOST_LOWERS_OF_OLD = 200
+"""The same before Linux 6.5, where they must be named in one page of options."""
 
 
 class OverlayRootFs:
@@ -39,6 +45,18 @@ class OverlayRootFs:
     def add(self, changes: Changes) -> None:
         if changes:
             self._pending.append(changes)
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as many layers as can be mounted upon one another."""
+        return len(self._lowers) + bool(self._pending) > most_lowers(os.uname().release)
+
+    def flattened(self, tree: FileTree) -> WalkRootFs:
+        """The same files, which `tree` describes, as a single directory. This one must stay until that is closed."""
+        scratch = self._scratch.with_name(f"{self._scratch.name}.flat")
+        with explained("write", scratch):
+            scratch.mkdir(mode=0o700)
+        return WalkRootFs(scratch, tree.fork(), self._ownership)
 
     def prepare(self) -> OverlayDirectories:
         self._flush()
@@ -89,6 +107,12 @@ class OverlayRootFs:
         path.mkdir(parents=True)
         path.chmod(0o755)  # whatever the umask: this is what the command sees as its root
         return str(path)
+
+
+def most_lowers(release: str) -> int:
+    """How many directories an overlay takes below its upper one, by the kernel's release (``6.1.0-18-amd64``)."""
+    major, minor = (int("".join(filter(str.isdigit, part)) or 0) for part in f"{release}.0".split(".")[:2])
+    return _MOST_LOWERS if (major, minor) >= (6, 5) else _MOST_LOWERS_OF_OLD
 
 
 def upper_changes(upper: str, tree: FileTree, ownership: Ownership) -> Changes:

@@ -16,6 +16,8 @@ from builder.rootfs.diff import Differences, have_same_bytes
 from builder.rootfs.tree import FileTree
 
 _LONGEST_TICK = 3.0
+_TYPE = 0o170000
+"""Of st_mode: its bits for the type (inode(7))."""
 
 
 class Signature(NamedTuple):
@@ -103,15 +105,20 @@ class Watched:
         return changes
 
     def _scan(self, path: str) -> None:
+        # These loops see every file of the image for every command: nothing is looked up or called twice.
+        prefix, left_out, signatures = f"{path}/" if path else "", self.left_out, self.signatures
+        directories = []
         with os.scandir(join(self._root, path)) as entries:
             for each in entries:
-                below = join(path, each.name)
-                if below in self.left_out:
+                below = prefix + each.name
+                if below in left_out:
                     continue
                 status = each.stat(follow_symlinks=False)
-                self.signatures[below] = signature_of(status)
-                if stat.S_ISDIR(status.st_mode):
-                    self._scan(below)
+                signatures[below] = signature = signature_of(status)
+                if signature[4] & _TYPE == stat.S_IFDIR:
+                    directories.append(below)
+        for below in directories:
+            self._scan(below)
 
     def _compare(
         self,
@@ -121,21 +128,25 @@ class Watched:
         touched: list[tuple[str, os.stat_result]],
         removed: list[str],
     ) -> None:
-        names = set()
+        prefix, left_out, known = f"{path}/" if path else "", self.left_out, self.signatures.get
+        names, directories = set(), []
         with os.scandir(join(self._root, path)) as entries:
             for each in entries:
-                below = join(path, each.name)
-                names.add(each.name)
-                if below in self.left_out:
+                name = each.name
+                names.add(name)
+                below = prefix + name
+                if below in left_out:
                     continue
                 status = each.stat(follow_symlinks=False)
-                signature = signatures[below] = signature_of(status)
-                if self.signatures.get(below) != signature and not self._is_borrowed(below, tree):
+                signatures[below] = signature = signature_of(status)
+                if known(below) != signature and not self._is_borrowed(below, tree):
                     touched.append((below, status))
-                if stat.S_ISDIR(status.st_mode):
-                    self._compare(below, tree, signatures, touched, removed)
+                if signature[4] & _TYPE == stat.S_IFDIR:
+                    directories.append(below)
+        for below in directories:
+            self._compare(below, tree, signatures, touched, removed)
         for name, _ in tree.children(path):
-            below = join(path, name)
+            below = prefix + name
             if name not in names and below not in self.left_out and below not in self.absent:
                 removed.append(below)
 
@@ -162,15 +173,9 @@ def _digest(entry: Entry) -> bytes:
 
 
 def signature_of(status: os.stat_result) -> Signature:
-    return Signature(
-        status.st_ino,
-        status.st_ctime_ns,
-        status.st_mtime_ns,
-        status.st_size,
-        status.st_mode,
-        status.st_uid,
-        status.st_gid,
-    )
+    mode, inode, _, _, uid, gid, size, *_ = status
+    # Half the time of calling Signature itself.
+    return tuple.__new__(Signature, (inode, status.st_ctime_ns, status.st_mtime_ns, size, mode, uid, gid))
 
 
 def wait_for_tick(directory: Path, latest: int) -> None:

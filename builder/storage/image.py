@@ -72,6 +72,12 @@ class ImageIndex:
             raise ManifestError("the index names other images than its children")
 
     @property
+    def images(self) -> tuple[Image, ...]:
+        """The children that are images, and not about one (platform ``unknown/unknown``)."""
+        pairs = zip(self.children, self.index.manifests, strict=True)
+        return tuple(child for child, entry in pairs if not entry.platform or entry.platform.os != "unknown")
+
+    @property
     def digest(self) -> Digest:
         return Digest.of(self.manifest_bytes)
 

@@ -7,6 +7,7 @@
 ``runtime/lib``             the dynamic loader, every shared library, the standard library as byte code
 ``runtime/packages``        the builder and what it depends on
 ``runtime/git``             git's own programs
+``licenses``                 of Python, git and the libraries, by Debian's names of the packages
 ``ssl/certs``               ``ca-certificates.crt``, and what a job adds to it
 ``.docker``                 for ``config.json``
 ``state``                   the builder's state directory
@@ -16,10 +17,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.elf import Elf
+from runtime.licenses import copy_licenses
 from runtime.places import NAME_SERVICES, move_places
 from runtime.python import copy_packages, copy_python, extensions
 from runtime.trees import install, settle
@@ -54,7 +57,8 @@ def assemble(target: Path, sources: Sources) -> None:
     python = copy_python(runtime, f"{HOME}/runtime")
     copy_packages(sources.packages, runtime / "packages", f"{HOME}/runtime/packages")
     git = _copy_git(sources.git_core, runtime / "git")
-    _own_libraries(Elf(patchelf=sources.patchelf), runtime, [python, *git])
+    libraries = _own_libraries(Elf(patchelf=sources.patchelf), runtime, [python, *git])
+    copy_licenses([Path(sys.executable), sources.git_core / "git", *libraries], target / "licenses")
     _install_programs(target)
     _install_files(target, sources.certificates)
     settle(target)
@@ -71,8 +75,11 @@ def _copy_git(core: Path, target: Path) -> list[Path]:
     return [target / name for name, source in _GIT.items() if name == source]
 
 
-def _own_libraries(elf: Elf, runtime: Path, programs: list[Path]) -> None:
-    """Copy each library that is loaded by any file of the runtime, and let it be loaded from there alone."""
+def _own_libraries(elf: Elf, runtime: Path, programs: list[Path]) -> list[Path]:
+    """Copy each library that is loaded by any file of the runtime, and let it be loaded from there alone.
+
+    Returns those of the system.
+    """
     directory = runtime / "lib"
     loader = elf.loader(programs[0])
     found = {loader.name: loader}
@@ -81,15 +88,16 @@ def _own_libraries(elf: Elf, runtime: Path, programs: list[Path]) -> None:
     for file in [*programs, *extensions(runtime)]:
         found |= elf.libraries(file, loader)
     found |= {name: found["libc.so.6"].with_name(name) for name in _LOADED_LATER}
-    for name, source in sorted(found.items()):
-        if not source.is_relative_to(runtime):
-            shutil.copy(source, directory / name)
-            elf.forget_places(directory / name)
-            move_places(directory / name)
+    copied = {name: source for name, source in sorted(found.items()) if not source.is_relative_to(runtime)}
+    for name, source in copied.items():
+        shutil.copy(source, directory / name)
+        elf.forget_places(directory / name)
+        move_places(directory / name)
     for program in programs:
         elf.start_with(f"{HOME}/runtime/lib/{loader.name}", program)
         # the first serves a copy at another place, the second where /proc is not mounted
         elf.load_from(f"$ORIGIN/../lib:{HOME}/runtime/lib", program)
+    return list(copied.values())
 
 
 def _install_programs(target: Path) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
-from conftest import MakeBuilder
-from support.builder import Builder
+from support.builder import Builder, MakeBuilder
 from support.docker_daemon import DockerDaemon
 from support.in_place import lasting_containers
 from support.listing import Image

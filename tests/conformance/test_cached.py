@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import MakeBuilder
+from support.builder import MakeBuilder
 from support.caching import told, with_cache
 from support.listing import Image
 

@@ -50,15 +50,18 @@ def _with_history(layout: OciLayout, digest: str, count: int) -> dict[str, objec
     "layers", [130, *(pytest.param(count, marks=pytest.mark.exhaustive) for count in (200, 495, 600))]
 )
 @pytest.mark.parametrize("snapshotter", ["", pytest.param("walk", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("who", ["user", pytest.param("root", marks=pytest.mark.exhaustive)])
 def test_a_base_of_many_layers(
-    builder: Builder,
+    request: pytest.FixtureRequest,
     registry: LoopbackRegistry,
     make_context: MakeContext,
     repository: str,
     scratch: Path,
     layers: int,
     snapshotter: str,
+    who: str,
 ) -> None:
+    builder: Builder = request.getfixturevalue(f"{who}_builder")
     base = _base(registry, scratch, f"layers-{layers}", layers)
     command = f"ls /srv | wc -l > /count && cat /srv/0 /srv/{layers - 1} >> /count && rm /srv/1"
     context = make_context(

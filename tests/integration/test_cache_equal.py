@@ -57,6 +57,9 @@ VOLUME /data
 CMD ["sh"]
 """
 
+_LONG = 1500
+"""Seconds for many builds, and for making the builder's image."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeated:
@@ -121,7 +124,7 @@ def _combinations() -> Iterator[object]:
         for snapshotter in ("overlay", "walk"):
             usual = (who, snapshotter) in (("root", "overlay"), ("user", "walk"))
             yield pytest.param(who, snapshotter, 3, marks=[] if usual else [pytest.mark.exhaustive])
-            yield pytest.param(who, snapshotter, 25, marks=[pytest.mark.exhaustive])
+            yield pytest.param(who, snapshotter, 12, marks=[pytest.mark.exhaustive, pytest.mark.timeout(_LONG)])
 
 
 @pytest.mark.parametrize(("who", "snapshotter", "mixes"), _combinations())
@@ -140,6 +143,7 @@ def test_whatever_mix(repeated: Callable[[str, str], Repeated], who: str, snapsh
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(_LONG)
 def test_each_step_alone(repeated: Callable[[str, str], Repeated]) -> None:
     work = repeated("user", "overlay")
     expected = work.digest("--reproducible", "--cache=false")
@@ -184,6 +188,7 @@ def test_what_was_made_upon_another_result_is_not_put_upon_this_one(
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(_LONG)
 @pytest.mark.usefixtures("as_root")
 def test_in_place(
     docker: DockerDaemon, debug_image: BuilderImage, context: Path, registry: LoopbackRegistry, repository: str

@@ -246,3 +246,14 @@ def test_one_file_of_many_is_read_again(cached: Builder, make_context: MakeConte
         assert told(cached.build(context, "--no-push")).cached == {step: "local cache"}
     (context / "dir/7").write_text("x\n")
     assert told(cached.build(context, "--no-push")).cached == {step: "local cache"}
+
+
+def test_a_large_layer_is_kept_although_the_next_step_fails(
+    cached: Builder, make_context: MakeContext, busybox: Mapping[str, str]
+) -> None:
+    """It is still being written at that moment."""
+    step = "RUN head -c 100000000 /dev/urandom > /random"
+    context = make_context({"Dockerfile": f"FROM {busybox['oci']}\n{step}\nRUN false\n"})
+    cached.build(context, "--no-push").failed("failed with exit code 1")
+    (context / "Dockerfile").write_text(f"FROM {busybox['oci']}\n{step}\n")
+    assert told(cached.build(context, "--no-push")).cached == {step: "local cache"}

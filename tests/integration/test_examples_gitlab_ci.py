@@ -12,7 +12,6 @@ from conformance.attributes import Attributes
 from conformance.servers import web_server
 from support.bases import debian_layout, push_layout
 from support.binfmt import registered
-from support.builder_images import BuilderImage
 from support.certificates import certificate
 from support.docker_daemon import DockerDaemon
 from support.gitlab_ci import UTILITY_IMAGE, GitlabProject, make_project
@@ -20,9 +19,6 @@ from support.http_proxy import tinyproxy
 from support.listing import list_image
 from support.registry import PASSWORD, USER, LoopbackRegistry
 from support.tls_registry import TlsRegistry
-
-# An image is built first, by pip and apt, and an engine started: minutes that `make test` does not have.
-pytestmark = pytest.mark.exhaustive
 
 EXAMPLE = Path(__file__).parents[2] / "examples/gitlab-ci.yml"
 MakeProject = Callable[..., GitlabProject]
@@ -35,15 +31,17 @@ JOBS = (
     "build for several platforms",
     "build a platform",
     "join the platforms",
+    "build with a cache",
+    "build with GitLab's cache",
 )
 
 
 @pytest.fixture(scope="module")
-def image(docker: DockerDaemon, debug_image: BuilderImage, busybox: dict[str, str]) -> str:
+def image(docker: DockerDaemon, debug_in_docker: str, busybox: dict[str, str]) -> str:
     """The builder's image in the engine, beside the one that gitlab-ci-local works with."""
     docker.docker("pull", busybox["oci"]).ok()
     docker.docker("tag", busybox["oci"], UTILITY_IMAGE).ok()
-    return docker.load(debug_image.archive)
+    return debug_in_docker
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +55,11 @@ def private_registry() -> Iterator[LoopbackRegistry]:
 def make(scratch: Path, docker: DockerDaemon, busybox: dict[str, str]) -> MakeProject:
     """A function that makes a project with the example's jobs; ``BUSYBOX`` in its Dockerfile is a base."""
 
-    def project(dockerfile: str, more_jobs: str = "") -> GitlabProject:
+    def project(dockerfile: str, more_jobs: str = "", ignore: str = "") -> GitlabProject:
         dockerfile = dockerfile.replace("BUSYBOX", busybox["oci"])
         files = {".gitlab-ci.yml": EXAMPLE.read_text() + more_jobs, "Dockerfile": dockerfile, "greeting": "hello\n"}
+        if ignore:
+            files[".dockerignore"] = ignore
         return make_project(scratch / "project", files, docker)
 
     return project
@@ -90,6 +90,7 @@ def jobs() -> list[str]:
     return [name for name in document if name not in ("stages", "variables")]
 
 
+@pytest.mark.exhaustive
 def test_a_job_builds_and_pushes(make: MakeProject, image: str, private_registry: LoopbackRegistry) -> None:
     project = make(DOCKERFILE)
     outcome = project.run(JOBS[0], variables(image, private_registry)).ok()
@@ -122,6 +123,7 @@ go on:
     assert not [path for path in built.files if path.startswith(("kaniko", "busybox", "gcl-builds", "workspace"))]
 
 
+@pytest.mark.exhaustive
 def test_a_job_with_a_wrong_login_fails(make: MakeProject, image: str, private_registry: LoopbackRegistry) -> None:
     project = make(DOCKERFILE)
     wrong = variables(image, private_registry, CI_REGISTRY_PASSWORD="wrong", CI_COMMIT_TAG="never")
@@ -131,6 +133,7 @@ def test_a_job_with_a_wrong_login_fails(make: MakeProject, image: str, private_r
     assert "never" not in private_registry.tags("group/project")
 
 
+@pytest.mark.exhaustive
 def test_behind_a_proxy(make: MakeProject, image: str, registry: LoopbackRegistry, scratch: Path) -> None:
     """What only the proxy reaches is fetched by it; the registry, which no_proxy names, is not."""
     served = {"file": Attributes(type="file", data=b"from far away\n", mtime=1400000000)}
@@ -149,6 +152,7 @@ def test_behind_a_proxy(make: MakeProject, image: str, registry: LoopbackRegistr
     assert proxy.url not in json.dumps(built.config)
 
 
+@pytest.mark.exhaustive
 def test_an_own_certificate_authority(make: MakeProject, image: str, scratch: Path) -> None:
     shown = certificate(scratch)
     project = make(DOCKERFILE)
@@ -162,6 +166,7 @@ def test_an_own_certificate_authority(make: MakeProject, image: str, scratch: Pa
         assert registry.tags("group/project") == ["v1"]
 
 
+@pytest.mark.exhaustive
 def test_the_dependency_proxy(make: MakeProject, image: str, private_registry: LoopbackRegistry) -> None:
     """Both registries want a login of their own."""
     project = make("ARG PREFIX\nFROM ${PREFIX}/debian:bookworm\nRUN useradd someone\nCOPY --chown=someone greeting /\n")
@@ -181,6 +186,7 @@ def test_the_dependency_proxy(make: MakeProject, image: str, private_registry: L
     assert "v2" in private_registry.tags("group/project")
 
 
+@pytest.mark.exhaustive
 def test_several_platforms(
     make: MakeProject, image: str, private_registry: LoopbackRegistry, binfmt: None, arm64_busybox: str
 ) -> None:
@@ -200,3 +206,34 @@ def test_several_platforms(
         assert built.text("machine") == f"{machine}\n"
         assert built.text(architecture) == "hello\n"
     assert private_registry.digest("group/project", "joined") == private_registry.digest("group/project", "at-once")
+
+
+@pytest.mark.exhaustive
+def test_layers_in_the_registry(make: MakeProject, image: str, private_registry: LoopbackRegistry) -> None:
+    """The second job is in a new container, and builds nothing."""
+    project = make(DOCKERFILE + "RUN date +%s%N > /when\n")
+    first, second = (
+        project.run(JOBS[7], variables(image, private_registry, CI_COMMIT_TAG=tag)).ok()
+        for tag in ("cached-1", "cached-2")
+    )
+    assert first.output.count("CACHED") == 0
+    assert second.output.count("CACHED") == 3
+    assert len(private_registry.tags("group/project/cache")) == 3
+    one, other = (list_image(private_registry, "group/project", tag) for tag in ("cached-1", "cached-2"))
+    assert one.text("when") == other.text("when")
+    assert PASSWORD not in first.output + second.output
+
+
+@pytest.mark.exhaustive
+def test_what_gitlabs_cache_carries(make: MakeProject, image: str, registry: LoopbackRegistry) -> None:
+    """Base images, and cache mounts; nothing of either is in the image."""
+    count = "RUN --mount=type=cache,target=/c echo x >> /c/count && wc -l < /c/count > /number\n"
+    project = make(f"FROM BUSYBOX\nCOPY . /all\n{count}", ignore=".builder-cache\n.git*\n")
+    for number in ("1", "2"):
+        tag = f"carried-{number}"
+        given = variables(image, registry, CI_COMMIT_TAG=tag)
+        outcome = project.run(JOBS[8], given, "--mount-cache").ok()  # else it wants bash and rsync to copy them
+        built = list_image(registry, "group/project", tag)
+        assert built.text("number") == f"{number}\n"
+        assert not [path for path in built.files if "builder-cache" in path or path.startswith("c/")]
+    assert "all of it was there" in outcome.output

@@ -11,22 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from conformance.servers import web_server
-from support.builder_images import BuilderImage
 from support.certificates import certificate, tls_front
 from support.contexts import MakeContext
 from support.docker_daemon import DockerDaemon
 from support.listing import list_image
 from support.registry import PASSWORD, USER, LoopbackRegistry
 
-# An image is built first, by pip and apt, and an engine started: minutes that `make test` does not have.
-pytestmark = pytest.mark.exhaustive
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(scope="module")
-def executor(docker: DockerDaemon, executor_image: BuilderImage) -> str:
-    return docker.load(executor_image.archive)
 
 
 def kubernetes() -> dict[str, Any]:
@@ -70,7 +61,8 @@ def mounted(objects: Mapping[str, Any], contents: Mapping[str, str], directory: 
     return result
 
 
-def test_the_job_of_kubernetes(docker: DockerDaemon, executor: str, scratch: Path) -> None:
+@pytest.mark.exhaustive
+def test_the_job_of_kubernetes(docker: DockerDaemon, executor_in_docker: str, scratch: Path) -> None:
     """A git server whose certificate the ConfigMap makes known, and a registry with the login of the Secret."""
     objects, shown = kubernetes(), certificate(scratch)
     (container,) = objects["Job"]["spec"]["template"]["spec"]["containers"]
@@ -86,7 +78,10 @@ def test_the_job_of_kubernetes(docker: DockerDaemon, executor: str, scratch: Pat
             dockerfile = scratch / "Dockerfile"
             dockerfile.write_text("FROM scratch\nCOPY readme /\n")
             outcome = docker.run(
-                executor, *arguments, "--dockerfile=/tmp/Dockerfile", files={**files, dockerfile: "/tmp/Dockerfile"}
+                executor_in_docker,
+                *arguments,
+                "--dockerfile=/tmp/Dockerfile",
+                files={**files, dockerfile: "/tmp/Dockerfile"},
             )
             outcome.ok()
         assert registry.tags("group/project") == ["latest"]
@@ -116,15 +111,16 @@ def test_the_task_of_tekton_names_what_it_declares() -> None:
     assert declared - used == {"workspaces.docker-config"}  # it is mounted where the builder looks
 
 
+@pytest.mark.exhaustive
 def test_the_step_of_tekton(
-    docker: DockerDaemon, executor: str, make_context: MakeContext, registry: LoopbackRegistry, scratch: Path
+    docker: DockerDaemon, executor_in_docker: str, make_context: MakeContext, registry: LoopbackRegistry, scratch: Path
 ) -> None:
     task = tekton()["spec"]
     (step,) = task["steps"]
     source = make_context({"app/images/Dockerfile": "FROM scratch\nCOPY file /\n", "app/file": "here\n"})
     image = registry.reference("tekton/image:v1")
     values = {param["name"]: param["default"] for param in task["params"] if "default" in param}
-    values |= {"IMAGE": image, "CONTEXT": "app", "DOCKERFILE": "images/Dockerfile", "BUILDER_IMAGE": executor}
+    values |= {"IMAGE": image, "CONTEXT": "app", "DOCKERFILE": "images/Dockerfile", "BUILDER_IMAGE": executor_in_docker}
     values["EXTRA_ARGS"] = ["--label=a=b", "--verbosity=debug"]
     fixed = {"workspaces.source.path": "/workspace/source"}
     fixed |= {f"results.{result['name']}.path": f"/tekton/results/{result['name']}" for result in task["results"]}

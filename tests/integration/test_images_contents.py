@@ -69,6 +69,13 @@ def test_configuration(executor: Image, debug: Image) -> None:
     assert set(debug.config["config"]["Env"]) == environment | {"PATH=/usr/local/bin:/kaniko:/busybox"}
 
 
+def test_licenses(executor: Image) -> None:
+    """Of the C library, OpenSSL, git and Python, as Debian names their packages."""
+    names = {path.rpartition("/")[2] for path in executor.files if path.startswith("kaniko/licenses/")}
+    assert {"git", "libc6", "libssl3", "python3.11-minimal"} <= names
+    assert "License" in executor.text("kaniko/licenses/git")
+
+
 def test_modes(executor: Image) -> None:
     files = executor.files
     assert files["tmp"].mode == 0o1777

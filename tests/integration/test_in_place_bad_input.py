@@ -9,23 +9,23 @@ from support.in_place import LIST, InShell
 from support.listing import list_image
 from support.registry import LoopbackRegistry
 
-# Each is a container, and the image is built first, by pip and apt: minutes that `make test` does not have.
-pytestmark = [pytest.mark.exhaustive, pytest.mark.usefixtures("as_root")]
+pytestmark = pytest.mark.usefixtures("as_root")
 
 PASSWORD = "only-known-to-the-registry"
 LOGIN = f"""
 printf '{{"auths": {{"registry.example.com": {{"username": "robot", "password": "{PASSWORD}"}}}}}}' \
     > /kaniko/.docker/config.json
-cp /kaniko/.docker/config.json /workspace/config-before
+md5sum /kaniko/.docker/config.json > /workspace/login
 """
 UNCHANGED = """
 list > /workspace/after; diff /workspace/before /workspace/after && echo files unchanged
-diff /kaniko/.docker/config.json /workspace/config-before && echo login unchanged
+md5sum -c -s /workspace/login && echo login unchanged
 """
 
 
+@pytest.mark.exhaustive
 def test_no_space_left_while_the_base_is_unpacked(in_shell: InShell, debian: str) -> None:
-    script = f"""{LIST}{LOGIN}
+    script = f"""{LIST.replace("-xdev", "-xdev ! -path '/small*'")}{LOGIN}
     $BUILD --no-push --state-dir /small/state; echo "status $?"
     {UNCHANGED} du -s /small | cut -f 1
     """
@@ -39,32 +39,19 @@ def test_no_space_left_while_the_base_is_unpacked(in_shell: InShell, debian: str
     assert int(done.stdout.split()[-1]) < 10_000, "what was unpacked is still there"
 
 
-def test_a_command_that_fills_the_disk(in_shell: InShell) -> None:
-    script = f"""{LIST}{LOGIN}
-    $BUILD --no-push --state-dir /small/state --kaniko-dir /small; echo "status $?"
-    {UNCHANGED}
-    """
-    dockerfile = "FROM BUSYBOX\nRUN --mount=type=cache,target=/big dd if=/dev/zero of=/big/file bs=1M\n"
-    done = in_shell(script, dockerfiles={"Dockerfile": dockerfile}, options=("--tmpfs=/small:size=30m",)).ok()
-    assert "No space left on device" in done.stderr
-    assert "status 1\n" in done.stdout, done.output
-    assert "files unchanged\nlogin unchanged\n" in done.stdout, done.output
-
-
-@pytest.mark.parametrize("signal", ["TERM", "INT", "KILL"])
+@pytest.mark.parametrize("signal", ["TERM", "KILL"])
 def test_the_login_is_on_no_disk_while_a_command_runs_and_back_afterwards(signal: str, in_shell: InShell) -> None:
     """RUN is root, and may read everything but the memory of the builder."""
     dockerfile = f"""FROM BUSYBOX
-RUN if grep -rq {PASSWORD[:-1]}[y] /kaniko /root /tmp /workspace/config-after /dev/shm /proc/[0-9]*/environ; \
-    then echo found the password; fi 2> /dev/null; touch /workspace/started; sleep 600
+RUN if grep -rq {PASSWORD[:-1]}[y] /kaniko /root /tmp /dev/shm /proc/[0-9]*/environ; \
+    then touch /workspace/found; fi 2> /dev/null; touch /workspace/started; sleep 600
 """
-    script = f"""{LIST}{LOGIN} mv /workspace/config-before /before
+    script = f"""{LIST}{LOGIN}
     $BUILD --no-push & while [ ! -e /workspace/started ]; do sleep 0.1; done; rm /workspace/started
     kill -{signal} $!; wait $!
     for i in $(seq 100); do test -e /kaniko/.docker/config.json && break; sleep 0.1; done
     $BUILD --no-push --dockerfile Dockerfile.next || exit 1
-    mv /before /workspace/config-before
-    {UNCHANGED} ls /dev/shm
+    {UNCHANGED} ls /dev/shm; ls /workspace | grep found || true
     """
     dockerfiles = {
         "Dockerfile": dockerfile,
@@ -72,10 +59,10 @@ RUN if grep -rq {PASSWORD[:-1]}[y] /kaniko /root /tmp /workspace/config-after /d
     }
     done = in_shell(script, dockerfiles=dockerfiles).ok()
     assert done.stdout == "files unchanged\nlogin unchanged\n", done.output
-    assert "found the password" not in done.output
     assert PASSWORD not in done.output
 
 
+@pytest.mark.exhaustive
 def test_a_login_that_died_with_all_processes_is_named(in_shell: InShell) -> None:
     script = f"""{LIST}{LOGIN}
     $BUILD --no-push & while [ ! -e /workspace/started ]; do sleep 0.1; done; rm /workspace/started
@@ -114,15 +101,16 @@ def test_what_a_base_has_where_the_container_has_mounts(
     in_shell: InShell, registry: LoopbackRegistry, scratch: Path
 ) -> None:
     """The image has what its base has, and nothing of the mounts; commands see the mounts."""
-    given = scratch / "given"
-    given.mkdir()
-    (given / "token").write_text("of the container")
+    given, shared = scratch / "given", scratch / "shared"
+    for directory in (given, shared):
+        directory.mkdir()
+        (directory / "token").write_text("of the container")
     base, reference = registry.reference("in-place/crossing:base"), registry.reference("in-place/crossing:1")
     options = (
         f"--volume={given}:/directory:ro",
         f"--volume={given}/token:/file:ro",
         f"--volume={given}:/var/run/secrets/kubernetes.io/serviceaccount:ro",
-        f"--volume={given}:/same/directory",
+        f"--volume={shared}:/same/directory",
     )
     dockerfiles = {
         "Dockerfile.base": """FROM BUSYBOX
@@ -145,7 +133,7 @@ RUN echo x > /same/directory/new; rm -rf /same /directory /file 2> /dev/null; ec
     done = in_shell(script, dockerfiles=dockerfiles, options=options).ok()
     assert done.stdout == "unchanged\nof the containerof the container", done.output
     for path in ("/directory", "/file", "/same/directory"):
-        assert done.stderr.count(f"/{path.strip('/')} is a mount of this container") <= 1, done.output
+        assert done.stderr.count(f"and {path} is a mount of this container") == 1, done.output
     image = list_image(registry, "in-place/crossing", "1")
     assert image.text("seen") == "of the container" * 4
     assert image.text("directory").startswith("FROM")

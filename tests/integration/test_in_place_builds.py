@@ -10,8 +10,7 @@ from support.in_place import LIST, InShell
 from support.listing import list_image
 from support.registry import LoopbackRegistry
 
-# An image is built first, by pip and apt, and an engine started: minutes that `make test` does not have.
-pytestmark = [pytest.mark.exhaustive, pytest.mark.usefixtures("as_root")]
+pytestmark = pytest.mark.usefixtures("as_root")
 
 FAILING = {
     "a success": ("FROM BUSYBOX\nRUN echo x > /made; rm -rf /opt /root\n", "", 0),

@@ -108,6 +108,23 @@ def test_an_upload_that_breaks_again_and_again_gets_there_as_long_as_it_moves() 
     assert (registry.resent, registry.opened) == (0, 2)
 
 
+def test_a_registry_that_forgets_what_it_has_promised_is_not_tried_for_ever() -> None:
+    """It acknowledges a part of each upload, and knows nothing of it when the rest comes."""
+    image = make_image(900_000)
+
+    def plan(passing: Passing) -> Fault | None:
+        if passing.method == "PATCH":
+            return Fault(status=404)
+        large = int(passing.headers.get("content-length", 0)) > 500_000
+        return Fault(reset_upload=400_000) if passing.uploads and large else None
+
+    with ResumableRegistry() as registry, FaultProxy(registry.port, plan) as proxy:
+        with pytest.raises(RegistryError):
+            push(image, f"{proxy.host}/a:1", jobs=1)
+    assert sum(passing.method == "PUT" for passing in proxy.passed) <= 8
+    assert registry.manifests == {}
+
+
 def test_an_upload_that_does_not_move_ends() -> None:
     image = make_image(500_000)
     plan = lambda passing: Fault(reset_upload=0) if passing.uploads else None  # noqa: E731
@@ -172,6 +189,7 @@ def test_an_upload_that_stands_still_goes_on_by_another_connection() -> None:
     assert (registry.resent, registry.received) == (0, total(image))
 
 
+@pytest.mark.exhaustive
 def test_a_slow_connection_is_no_broken_one() -> None:
     """Much longer in all than a timeout is, and never silent for that long."""
     image, progress = make_image(4_000_000), Recorded()

@@ -109,6 +109,7 @@ def test_nobody_gets_nothing(running: GitLab, job: Builder, make_context: MakeCo
     outcome.failed("403 Forbidden: DENIED: access forbidden")
 
 
+@pytest.mark.exhaustive
 def test_a_refresh_token_is_exchanged(
     running: GitLab, job: Builder, make_context: MakeContext, repository: str
 ) -> None:
@@ -133,6 +134,7 @@ def test_what_nginx_does_not_let_through_goes_in_pieces(
         assert found.registry.tags(repository) == ["1"]
 
 
+@pytest.mark.exhaustive
 def test_what_nginx_does_not_let_through_at_all(
     session_directory: Path, user_builder: Builder, make_context: MakeContext, repository: str
 ) -> None:

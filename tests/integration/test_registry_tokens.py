@@ -49,7 +49,13 @@ def token_registry(tokens: TokenServer) -> Iterator[TokenRegistry]:
         yield registry
 
 
-@pytest.mark.parametrize("auth", [None, {"identitytoken": REFRESH_TOKEN}], ids=["GET", "POST"])
+@pytest.mark.parametrize(
+    "auth",
+    [
+        pytest.param(None, id="GET"),
+        pytest.param({"identitytoken": REFRESH_TOKEN}, id="POST", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_token_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on(auth: dict[str, str] | None) -> None:
     """The two-second token of the PUT ends on its way: the proxy holds the request until it is of no use any more."""
     tokens = TokenServer(lifetime=2, clock=-LEEWAY)

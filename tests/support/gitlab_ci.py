@@ -32,15 +32,16 @@ class GitlabProject:
     directory: Path
     docker: DockerDaemon
 
-    def run(self, job: str, variables: Mapping[str, str | Path]) -> Outcome:
+    def run(self, job: str, variables: Mapping[str, str | Path], *options: str) -> Outcome:
         """Run one job of the pipeline with CI/CD variables.
 
         Args:
             variables: a path stands for a variable of the type "file" with that file's content.
+            options: of gitlab-ci-local.
         """
         values = "".join(f"{name}: {_value(value)}\n" for name, value in variables.items())
         (self.directory / ".gitlab-ci-local-variables.yml").write_text(values)
-        command = [str(_program()), "--network=host", "--pull-policy=if-not-present", job]
+        command = [str(_program()), "--network=host", "--pull-policy=if-not-present", *options, job]
         environment = {"PATH": _PATH, "DOCKER_HOST": self.docker.address, "HOME": str(self.directory.parent)}
         done = subprocess.run(
             command,

@@ -89,6 +89,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if registry.largest is not None and length > registry.largest:
             self.close_connection = True
             self._send(413, body=b"<html>413 Request Entity Too Large</html>", content_type="text/html")
+            self.wfile.flush()
+            while length and (ignored := self.rfile.read(min(length, 1 << 16))):  # nginx lingers, too
+                length -= len(ignored)
         elif path == "/v2/":
             self._send(200)
         elif "/blobs/uploads/" in path:
@@ -209,6 +212,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Type", content_type)
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

@@ -115,8 +115,6 @@ def _surroundings(stage: Stage, instruction: Run, request: BuildRequest) -> Iter
         yield component("SHELL", None if stage.config.shell is None else list(stage.config.shell))
     for kind, name, value in stage.scope.declared():
         yield component(f"{kind} {name}", value)
-    if request.network != "default":
-        yield component("--network", request.network)
     network = request.network if instruction.network in (None, "default") else instruction.network
     yield component("--network", network == "none")
     if request.ignore_paths:

@@ -131,6 +131,7 @@ class _Helper:
                     return
                 else:
                     self._hand_over()
+                    self._keep_spare()
 
     def stop(self) -> None:
         """End all supervisors, and with them the commands."""
@@ -153,7 +154,7 @@ class _Helper:
         supervisor.control.close()
 
     def _hand_over(self) -> None:
-        """Give the spare supervisor to the builder; the next one is forked when a command has ended."""
+        """Give the spare supervisor to the builder. The next one gets ready while the command runs."""
         try:
             spare = self._spare or self._fork()
         except OSError as error:

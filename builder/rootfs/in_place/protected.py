@@ -22,10 +22,11 @@ class ProtectedPaths:
     """
 
     def __init__(self, paths: Iterable[str], mounts: Iterable[str] = ()) -> None:
+        mounts = frozenset(mounts)
         given = {each for each in (*paths, *mounts) if each}
         self.paths = frozenset(each for each in given if not any(parent in given for parent in parents(each)))
         self.above = frozenset(parent for each in self.paths for parent in parents(each))
-        self.mounts = frozenset(mounts) & self.paths
+        self.mounts = mounts & self.paths
 
     def covers(self, path: str) -> bool:
         """Whether `path` is protected, itself or by a directory that it is in."""

@@ -93,12 +93,6 @@ def test_help_survives_a_reader_that_has_seen_enough() -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("command", ["login", "manifest"])
-def test_commands_that_do_not_exist_yet(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--anything"]) == 1
-    assert capsys.readouterr().err == f"error: the command `{command}` is not supported yet\n"
-
-
 @pytest.mark.parametrize(
     ("argv", "text"),
     [

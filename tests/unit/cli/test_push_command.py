@@ -45,12 +45,14 @@ def test_a_layout_to_two_tags_with_digest_files(
     assert f"pushed {one}@{digest}\npushed {two}@{digest}\n" in shown
 
 
-def test_several_images_are_refused(layout: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_of_several_images_has_to_be_named(layout: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
     written = OciLayout(layout[0])
     written.tag(written.image([], {}, "amd64"), "a")
     written.tag(written.image([], {"User": "x"}, "amd64"), "b")
     assert main(["push", str(layout[0]), "-d", "localhost:1/x"]) == 1
-    assert "layout holds 2 images, and one is pushed at a time\n" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "layout holds 2 images: a, b\n" in shown
+    assert f"hint: say which one is meant: {layout[0]}:a\n" in shown
 
 
 @pytest.mark.parametrize(

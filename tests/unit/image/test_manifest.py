@@ -184,7 +184,9 @@ def test_the_descriptor_of_data() -> None:
         (media_types.OCI_LAYER_GZIP, Family.OCI, media_types.OCI_LAYER_GZIP),
         (media_types.OCI_LAYER_ZSTD, Family.OCI, media_types.OCI_LAYER_ZSTD),
         (media_types.OCI_LAYER_ZSTD, Family.DOCKER, media_types.OCI_LAYER_ZSTD),
-        (media_types.DOCKER_LAYER_FOREIGN, Family.OCI, media_types.DOCKER_LAYER_FOREIGN),
+        (media_types.DOCKER_LAYER_FOREIGN, Family.OCI, media_types.OCI_LAYER_FOREIGN),
+        (media_types.OCI_LAYER_FOREIGN, Family.DOCKER, media_types.DOCKER_LAYER_FOREIGN),
+        (media_types.OCI_LAYER_FOREIGN, Family.OCI, media_types.OCI_LAYER_FOREIGN),
         ("text/plain", Family.OCI, "text/plain"),
     ],
 )

@@ -56,3 +56,18 @@ def test_no_proxy(no_proxy: str, url: str, proxied: bool) -> None:
 )
 def test_variables(environment: dict[str, str], url: str, expected: str | None) -> None:
     assert Proxies(environment).for_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("http://user:pa%20ss@proxy:3128", ["pa%20ss", "pa ss"]),
+        ("user:pass@proxy", ["pass", "pass"]),
+        ("http://proxy:3128", []),
+        ("http://[broken", []),
+        ("", []),
+    ],
+)
+def test_passwords_are_known(url: str, secrets: list[str]) -> None:
+    proxies = Proxies({"https_proxy": url})
+    assert (proxies.secrets, proxies.any) == (secrets, bool(url))

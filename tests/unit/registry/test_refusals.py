@@ -7,9 +7,23 @@ import threading
 import time
 
 import pytest
-from stand_in import QUICK, RESET, Answer, Asked, RequestHandler, StandIn, error, fake_registry, registries
+from stand_in import (
+    QUICK,
+    RESET,
+    Answer,
+    Asked,
+    FixedKeychain,
+    RequestHandler,
+    StandIn,
+    error,
+    fake_registry,
+    registries,
+)
 
 from builder.image.reference import Reference
+from builder.progress import Recorded
+from builder.registry.client import Registries
+from builder.registry.credentials import Credentials
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.policy import Backoff, RegistryPolicy
 
@@ -168,3 +182,76 @@ def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, status: int, text
         with pytest.raises(ConnectionFailed, match=f"it answered {status}") as caught:
             client.manifest(Reference.parse("r.example/a"))
     assert text in caught.value.message
+
+
+class Known(FixedKeychain):
+    def describe(self, reference: Reference, /) -> str:
+        return "the credentials in a file were used"
+
+
+@pytest.mark.parametrize(
+    ("challenge", "hint"),
+    [
+        ('Basic realm="x"', "the credentials in a file were used, and were refused"),
+        ('Bearer realm="REALM",error="invalid_token"', "the credentials in a file were used, and were refused"),
+        ('Bearer realm="REALM",error="insufficient_scope"', "the user needs permission to push to this repository"),
+    ],
+)
+def test_credentials_that_are_good_but_not_for_this(challenge: str, hint: str) -> None:
+    """With tokens, a user who may not push gets one, and with it 401."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path == "/token":
+            return Answer(body=b'{"token": "for nothing much"}')
+        return error(401, "UNAUTHORIZED", WWW_Authenticate=challenge.replace("REALM", f"http://{registry.host}/token"))
+
+    with StandIn(answer) as registry:
+        keychain = Known(Credentials(username="u", password="a password"))
+        client = Registries(RegistryPolicy(backoff=QUICK), keychain, Recorded(), {})
+        with pytest.raises(RegistryError, match="401 Unauthorized") as caught:
+            client.check_permission(registry.reference("a:1"))
+    assert hint in (caught.value.hint or "")
+
+
+CERTIFICATE_PAGE = (
+    b"<html><center><h1>400 Bad Request</h1></center><center>No required SSL certificate was sent</center>"
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "who", "hint"),
+    [
+        (Answer(status=403, body=b"<html>", headers={"Content-Type": "text/html"}), "or the proxy", "of the proxy 127"),
+        (Answer(status=401), "or the proxy", "may have refused the user and password in http_proxy"),
+        (Answer(status=407), "the proxy 127", "user:password@ before its host"),
+        (error(403, "DENIED"), "r.example answered", "the user needs permission to pull from"),
+        (
+            Answer(status=403, headers={"Docker-Distribution-Api-Version": "registry/2.0"}),
+            "r.example answered",
+            "the user needs permission to pull from",
+        ),
+        (Answer(status=400, body=CERTIFICATE_PAGE), "or the proxy", "--registry-client-cert r.example=CERT,KEY"),
+    ],
+)
+def test_who_has_answered_through_a_proxy(answer: Answer, who: str, hint: str) -> None:
+    """A proxy answers in the place of a host that is spoken to in plain HTTP."""
+    caught = refused_through(StandIn(lambda asked: Answer() if asked.path.endswith("/v2/") else answer))
+    assert who in caught.message
+    assert hint in (caught.hint or "")
+
+
+def test_a_connection_that_a_proxy_has_closed_is_made_again() -> None:
+    """Some proxies close what was to be kept open, and the HTTP library then blames the proxy."""
+    answers = [error(404, "MANIFEST_UNKNOWN"), RESET]
+    caught = refused_through(StandIn(lambda asked: Answer() if asked.path.endswith("/v2/") else answers.pop()))
+    assert caught.codes == ("MANIFEST_UNKNOWN",)
+
+
+def refused_through(stand_in: StandIn) -> RegistryError:
+    """The error for a pull in plain HTTP through a proxy; it is asked for whole URLs."""
+    with stand_in as proxy:
+        policy = RegistryPolicy(insecure=frozenset({"r.example"}), backoff=QUICK)
+        client = registries(policy, environment={"http_proxy": f"http://{proxy.host}"})
+        with pytest.raises(RegistryError) as caught:
+            client.manifest(Reference.parse("r.example/a:1"))
+    return caught.value

@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_in import RESET, Answer, Asked, FakeRegistry, RequestHandler, StandIn, error, fake_registry, registries
+from stand_in import (
+    QUICK,
+    RESET,
+    Answer,
+    Asked,
+    FakeRegistry,
+    RequestHandler,
+    StandIn,
+    error,
+    fake_registry,
+    registries,
+)
 
 from builder.digest import Digest, Readable
 from builder.errors import DigestMismatch, StorageError
@@ -15,6 +26,7 @@ from builder.image.reference import Reference
 from builder.progress import Recorded, Transfer
 from builder.registry.credentials import Credentials
 from builder.registry.errors import RegistryError
+from builder.registry.policy import RegistryPolicy
 from builder.storage.blob import Blob, FileBlob, MemoryBlob
 
 DATA = bytes(range(256)) * 8000
@@ -163,6 +175,15 @@ def test_nothing_to_mount_from(origin: str) -> None:
         pushed = blob(origin=Reference.parse(origin.format(host=registry.host)))
         assert registries().push_blob(pushed, registry.reference("app")) == "uploaded"
     assert not any("mount" in asked.query for asked in registry.asked)
+
+
+def test_mounted_from_where_the_registry_mirrors_another() -> None:
+    with fake_registry() as registry:
+        registry.add_blob("hub/library/base", DATA)
+        policy = RegistryPolicy(mirrors=(f"{registry.host}/hub",), backoff=QUICK)
+        pushed = blob(origin=Reference.parse("base:1"))
+        assert registries(policy).push_blob(pushed, registry.reference("app")) == "mounted"
+    assert registry.asked[-1].query["from"] == "hub/library/base"
 
 
 def test_a_file_that_has_changed_is_not_pushed(tmp_path: Path) -> None:
