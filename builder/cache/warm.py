@@ -72,8 +72,6 @@ class Warmer:
             fetched = self._write(blobs)
             _enter(entries, image, reference, recorded.fetched[0].digest, int(self._freshness.now()))
             self._forget_old(entries)
-        with suppress(OSError):
-            (self._directory / "ingest").rmdir()
         return Warmed(reference=image.reference, blobs=len(blobs), fetched=fetched)
 
     def _write(self, blobs: Sequence[Blob]) -> int:

@@ -12,11 +12,12 @@ from builder.errors import ContextError
 from builder.layer import tar_writer
 from builder.layer.changes import Changes
 from builder.layer.compression import Algorithm, Compressor, compressor
-from builder.layer.entry import Entry, Kind
+from builder.layer.entry import Entry, FileContent, Kind
 from builder.layer.pipeline import Channel, ChannelClosed, Stage
 from builder.layer.whiteouts import whiteout_name
 
 _CHUNK = 1 << 20
+_SMALL = 1 << 18
 
 
 class Sink(Protocol):
@@ -108,6 +109,11 @@ def _data(path: str, entry: Entry) -> Iterator[bytes]:
     assert entry.content is not None, path
     left = entry.size
     try:
+        if left < _SMALL and isinstance(entry.content, FileContent):
+            chunk = entry.content.read(left + 1)
+            if len(chunk) == left:
+                yield chunk
+                return
         with entry.content.open() as stream:
             while left and (chunk := stream.read(min(left, _CHUNK))):
                 left -= len(chunk)

@@ -58,8 +58,9 @@ def write_oci_layout(
         _enter(index, image, names)
         index["manifests"] = index["manifests"][-most:] if most else index["manifests"]
         _write_index(path, index)
-    with contextlib.suppress(OSError):
-        (path / "ingest").rmdir()
+        # while nobody else may be about to write into it
+        with contextlib.suppress(OSError):
+            (path / "ingest").rmdir()
 
 
 @contextlib.contextmanager
@@ -76,6 +77,8 @@ def changed_entries(path: Path) -> Iterator[list[dict[str, Any]]]:
         index["manifests"] = [entry for entry in index["manifests"] if isinstance(entry, dict)]
         yield index["manifests"]
         _write_index(path, index)
+        with contextlib.suppress(OSError):
+            (path / "ingest").rmdir()
 
 
 def layout_entries(path: Path) -> list[dict[str, Any]]:

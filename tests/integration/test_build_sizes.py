@@ -8,6 +8,7 @@ import json
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.bases import busybox_layers, push_layout
@@ -22,16 +23,14 @@ _GIBIBYTE = 1 << 30
 _CONFIG = {"Env": ["PATH=/usr/bin:/bin"]}
 
 
-def _base(registry: LoopbackRegistry, directory: Path, name: str, layers: int, history: int = 0) -> str:
-    """Push a busybox with `layers` layers more, each of one file of its own, and `history` entries without a layer."""
-    layout = OciLayout(directory / name)
+def _base(layout: OciLayout, layers: int, history: int = 0) -> None:
+    """A busybox with `layers` layers more, each of one file of its own, and `history` entries without a layer."""
     blobs = [Blob.of(tar) for tar in busybox_layers()]
     blobs += [Blob.of(layer([Item(path=f"srv/{n}", data=f"{n}\n".encode())])) for n in range(layers)]
     descriptor = layout.image(blobs, _CONFIG, host_architecture())
     if history:
         descriptor = _with_history(layout, descriptor["digest"], history)
     layout.tag(descriptor, "1")
-    return push_layout(layout.path, "1", registry, f"base/{name}:1")
 
 
 def _with_history(layout: OciLayout, digest: str, count: int) -> dict[str, object]:
@@ -46,6 +45,17 @@ def _with_history(layout: OciLayout, digest: str, count: int) -> dict[str, objec
     return {"mediaType": manifest["mediaType"], "digest": layout.add(data), "size": len(data), "platform": platform}
 
 
+def _manifest(layout: Path) -> dict[str, Any]:
+    """The manifest of the one image of a layout."""
+    index = json.loads((layout / "index.json").read_text())
+    manifest: dict[str, Any] = json.loads(_blob(layout, index["manifests"][0]["digest"]))
+    return manifest
+
+
+def _blob(layout: Path, digest: str) -> bytes:
+    return (layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_bytes()
+
+
 @pytest.mark.parametrize(
     "layers", [130, *(pytest.param(count, marks=pytest.mark.exhaustive) for count in (200, 495, 600))]
 )
@@ -53,25 +63,24 @@ def _with_history(layout: OciLayout, digest: str, count: int) -> dict[str, objec
 @pytest.mark.parametrize("who", ["user", pytest.param("root", marks=pytest.mark.exhaustive)])
 def test_a_base_of_many_layers(
     request: pytest.FixtureRequest,
-    registry: LoopbackRegistry,
     make_context: MakeContext,
-    repository: str,
     scratch: Path,
     layers: int,
     snapshotter: str,
     who: str,
 ) -> None:
     builder: Builder = request.getfixturevalue(f"{who}_builder")
-    base = _base(registry, scratch, f"layers-{layers}", layers)
+    _base(OciLayout(scratch / "base"), layers)
     command = f"ls /srv | wc -l > /count && cat /srv/0 /srv/{layers - 1} >> /count && rm /srv/1"
-    context = make_context(
-        {"Dockerfile": f"FROM {base}\nRUN {command}\nCOPY file /\nRUN echo >> /count\n", "file": "x"}
-    )
+    dockerfile = f"FROM base\nRUN {command}\nCOPY file /\nRUN echo >> /count\n"
+    context = make_context({"Dockerfile": dockerfile, "file": "x"})
+    out = builder.home / "layout"
+    named = f"--build-context=base=oci-layout://{scratch}/base:1"
     run = builder.with_environment(BUILDER_SNAPSHOTTER=snapshotter)
-    run.build(context, f"--destination={registry.reference(repository)}:1").ok()
-    pushed = registry.manifest(repository, "1")["layers"]
-    assert len(pushed) == 3 + layers + 3
-    tar = gzip.decompress(registry.blob(repository, pushed[-3]["digest"]))
+    run.build(context, named, "--no-push", f"--oci-layout-path={out}").ok()
+    written = _manifest(out)["layers"]
+    assert len(written) == 3 + layers + 3
+    tar = gzip.decompress(_blob(out, written[-3]["digest"]))
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         found = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
     assert found.keys() == {"count", "srv/.wh.1"}
@@ -101,7 +110,9 @@ def test_many_commands(
 def test_a_long_history(
     root_builder: Builder, registry: LoopbackRegistry, make_context: MakeContext, repository: str, scratch: Path
 ) -> None:
-    base = _base(registry, scratch, "history", 3, history=5000)
+    layout = OciLayout(scratch / "history")
+    _base(layout, 3, history=5000)
+    base = push_layout(layout.path, "1", registry, "base/history:1")
     environment = "".join(f"ENV V{n}={n}\n" for n in range(1000))
     context = make_context({"Dockerfile": f"FROM {base}\n{environment}RUN test $V999 = 999\n"})
     root_builder.build(context, f"--destination={registry.reference(repository)}:1").ok()

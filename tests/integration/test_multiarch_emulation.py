@@ -108,6 +108,7 @@ def test_an_interpreter_that_is_not_there(
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(900)
 def test_one_command_for_two_architectures(
     root_builder: Builder,
     binfmt: None,
@@ -130,11 +131,9 @@ def test_one_command_for_two_architectures(
         with nothing_left(root_builder.state, context):
             root_builder.build(context, f"--platform={HERE},linux/arm64", f"--destination={target}", timeout=480).ok()
         machines = {host_architecture(): os.uname().machine, "arm64": "aarch64"}
-        for architecture, machine in machines.items():
-            said = containers.run(target, options=[f"--arch={architecture}"])
+        for (architecture, machine), option in zip(machines.items(), ("--platform=linux/", "--arch="), strict=True):
+            said = containers.run(target, options=[f"{option}{architecture}"])
             assert said.split() == [architecture, machine, "someone", architecture]
-            said = containers.run(target, options=[f"--platform=linux/{architecture}", "--pull=always"])
-            assert said.split()[:2] == [architecture, machine]
     inspected = containers.manifest(target)
     assert {child["platform"]["architecture"] for child in inspected["manifests"]} == set(machines)
     assert buildah_pull(target)

@@ -62,7 +62,7 @@ def test_a_token_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on(au
 
     def plan(passing: Passing) -> Fault | None:
         if passing.uploads and not any(each.uploads for each in proxy.passed[:-1]):
-            time.sleep(3.5)
+            time.sleep(4)
         return None
 
     with token_registry(tokens) as registry, FaultProxy(registry.port, plan) as proxy:
@@ -76,15 +76,19 @@ def test_a_token_that_ends_during_an_upload_is_renewed_and_the_upload_goes_on(au
 
 def test_a_server_that_does_not_say_how_long() -> None:
     """Sixty seconds are assumed; a token that ends before is renewed when the registry refuses it."""
-    tokens = TokenServer(lifetime=1, clock=-LEEWAY, expires_in=False)
+    tokens = TokenServer(expires_in=False)
+    with token_registry(tokens) as registry:
+        client, reference = registries(registry.host), Reference.parse(f"{registry.host}/a")
+        for data in (b"", b"x"):
+            assert not client.has_blob(reference, Digest.of(data))
+        assert len(tokens.asked) == 1
+    tokens = TokenServer(lifetime=2, clock=-LEEWAY, expires_in=False)
     with token_registry(tokens) as registry:
         client, reference = registries(registry.host), Reference.parse(f"{registry.host}/a")
         assert not client.has_blob(reference, Digest.of(b""))
-        time.sleep(2.1)
+        time.sleep(3.5)
         assert not client.has_blob(reference, Digest.of(b""))
-        assert len(tokens.asked) == 2
-        assert not client.has_blob(reference, Digest.of(b"x"))
-        assert len(tokens.asked) == 2
+        assert len(tokens.asked) >= 2
 
 
 @pytest.mark.parametrize("clock", [-50.0, 50.0])

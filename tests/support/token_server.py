@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import http.server
 import json
+import math
 import secrets
 import threading
 import time
@@ -101,7 +102,7 @@ class TokenServer:
             "aud": SERVICE,
             "iat": int(now),
             "nbf": int(now - 5),
-            "exp": int(now + self.lifetime),
+            "exp": math.ceil(now + self.lifetime),
             "jti": secrets.token_hex(8),
             "access": [access for scope in scopes if (access := self._access(user, scope))],
         }
