@@ -31,8 +31,9 @@ def told(outcome: Outcome) -> Told:
     """Read the plain log of a build that succeeded."""
     text = outcome.ok().stdout + outcome.stderr
     steps = {name: instruction.strip() for name, instruction in _STARTED.findall(text)}
-    ends = [(steps[name], word, detail) for name, word, detail in _ENDED.findall(text) if name in steps]
-    assert len(ends) == len(steps), text
+    found = [each for each in _ENDED.findall(text) if each[0] in steps]
+    assert {name for name, _, _ in found} == steps.keys(), text
+    ends = [(steps[name], word, detail) for name, word, detail in found]
     return Told(
         outcome=outcome,
         cached={step: detail for step, word, detail in ends if word == "CACHED"},
