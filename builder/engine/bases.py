@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from builder.digest import Digest
 from builder.engine.layers import Layer, completed
 from builder.engine.named_contexts import NamedContexts
 from builder.engine.services import Services
@@ -17,6 +18,7 @@ from builder.registry.pull import resolve_image
 from builder.rootfs.image_files import ImageFiles
 from builder.rootfs.tree import FileTree, SourceTree
 from builder.storage.blob import Blob
+from builder.storage.kept import KeptBlob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Bases:
         self._services, self.contexts = services, contexts
         self._lock = threading.Lock()
         self._images: dict[tuple[str, Platform], Future[BaseImage]] = {}
+        self._sources: dict[tuple[str, Digest], KeptBlob] = {}
 
     def image(self, name: str, platform: Platform) -> BaseImage:
         """The image; the first who asks fetches its manifest and config.
@@ -82,7 +85,12 @@ class Bases:
 
     def tree(self, name: str, platform: Platform) -> SourceTree:
         """The files of an image or of a named context, for COPY --from. Raises as `image` does, and ContextError."""
-        return self.contexts.tree(name) or self.image(name, platform).tree()
+        files = self.contexts.tree(name)
+        if files is not None:
+            return files
+        image = self.image(name, platform)
+        image.files.keep()  # headers first, then what is copied
+        return image.tree()
 
     def _resolve(self, name: str, platform: Platform) -> BaseImage:
         stored = self.contexts.stored_image(name, platform)
@@ -99,5 +107,14 @@ class Bases:
     def _base(
         self, name: str, config: ImageConfig, family: Family, blobs: tuple[Blob, ...], registry: str
     ) -> BaseImage:
+        blobs = tuple(self._once(blob, registry) for blob in blobs)
         files = ImageFiles(self._services.layers, blobs, self._services.readers(registry))
         return BaseImage(name=name, config=config, family=family, blobs=blobs, files=files)
+
+    def _once(self, blob: Blob, registry: str) -> Blob:
+        """The same blob, which is downloaded once if it is known in time that it is read again."""
+        key = registry, blob.descriptor.digest
+        with self._lock:
+            if key not in self._sources:
+                self._sources[key] = KeptBlob(blob.source, blob.descriptor, self._services.scratch)
+            return replace(blob, source=self._sources[key])

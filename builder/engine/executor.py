@@ -27,7 +27,8 @@ def build_stages(states: Sequence[BuildState]) -> list[Stage]:
     signal handler raises in the waiting thread stops them too.
     """
     for state in states if not states[0].caching.asked else ():
-        prefetch(state.plan, unpack=state.services.overlay or state.services.container is not None)
+        services = state.services
+        prefetch(state.plan, unpack=services.isolation is not None, in_turn=services.container is not None)
     execution = _Execution(states)
     try:
         return execution.run()

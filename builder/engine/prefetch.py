@@ -11,24 +11,28 @@ from builder.engine.plan import Plan, PlannedStage
 from builder.engine.stage import Stage
 
 
-def prefetch(plan: Plan, *, unpack: bool) -> None:
+def prefetch(plan: Plan, *, unpack: bool, in_turn: bool = False) -> None:
     """Begin to read, in the background: files for stages that RUN, headers for those whose tree is looked at.
 
     A stage that only changes the config, or copies with ``--link``, needs nothing of its base.
 
     Args:
-        unpack: files of layers are wanted as directories, for overlays.
+        unpack: commands can be run, so that the files will be wanted.
+        in_turn: each stage that runs takes the files of its base for itself.
     """
-    runs = _with_bases(plan, [stage.index for stage in plan.stages if stage.runs])
+    running = _with_bases(plan, [stage.index for stage in plan.stages if stage.runs])
     sources = {index for stage in plan.stages for index in plan.graph.nodes[stage.index].dependencies}
     looks = [stage.index for stage in plan.stages if _looks_at_tree(stage)]
     wanted = _with_bases(plan, [*looks, *(sources - _only_bases(plan))])
-    for stage in plan.stages:
-        if isinstance(stage.base, BaseImage):
-            if unpack and stage.index in runs:
-                stage.base.files.start(unpack=True)
-            elif stage.index in wanted:
-                stage.base.files.start(unpack=False)
+    images = [(stage, stage.base.files) for stage in plan.stages if isinstance(stage.base, BaseImage)]
+    unpacked = [files for stage, files in images if unpack and stage.index in running]
+    for files in unpacked:
+        if in_turn and unpacked.count(files) > 1:
+            files.keep()
+        files.start(unpack=True)
+    for stage, files in images:  # headers come after files, which bring them along
+        if stage.index in wanted:
+            files.start(unpack=False)
 
 
 def begin_reading(

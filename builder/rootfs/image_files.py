@@ -19,6 +19,7 @@ from builder.rootfs.layer_upon import LayerUpon
 from builder.rootfs.tree import FileTree
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blob import Blob
+from builder.storage.kept import keep
 
 _Loaded = tuple[LayerIndex, Path | None]
 
@@ -58,6 +59,11 @@ class ImageFiles:
             shared = self._begins.reading(unpack=unpack) if self._begins else []
             own = self.layers[len(shared) :]
             self._loading = [*shared, *(self._executor.submit(load, layer) for layer in own)]
+
+    def keep(self) -> None:
+        """The layers will be read more than once; to be called before the first time."""
+        for layer in self.layers:
+            keep(layer)
 
     def with_layer(self, layer: Blob) -> ImageFiles:
         """These layers and one more, none of which is read before somebody asks."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from builder.digest import Readable, VerifyingReader
+from builder.digest import Digest, Readable, VerifyingReader
 from builder.errors import DigestMismatch, LayerError, StorageError, UnusableLayer
 from builder.layer.compression import decompressed
 from builder.layer.entry import BytesContent, Entry, Kind, Member
@@ -26,6 +28,7 @@ from builder.rootfs.directory import DirectoryWriter, NotSelfContained, Ownershi
 from builder.rootfs.index import KEPT_FILES, MAX_KEPT, LayerIndex, is_self_contained
 from builder.storage.blob import Blob
 from builder.storage.failure import explained
+from builder.storage.kept import keep
 from builder.storage.locks import shared
 
 _DIFF_ID = "diff_id"
@@ -53,19 +56,24 @@ class LayerStore:
         self._progress: Progress = progress or Silent()
         self.ownership = ownership
         self.flavour = flavour
+        self._lock = threading.Lock()
+        self._reading: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
 
     def index(self, blob: Blob) -> LayerIndex:
         """The layer's headers, kept or read out of the blob. Raises LayerError, DigestMismatch, StorageError."""
-        self._use(blob)
-        return self._kept_index(blob) or self._read(blob, None)[0]
+        with self._alone(blob):
+            return self._kept_index(blob) or self._read(blob, None)[0]
 
     def unpack(self, blob: Blob) -> tuple[LayerIndex, Path | None]:
         """The layer's headers and the directory of its files; None for one that is not self-contained."""
-        self._use(blob)
-        place = self._place(blob, self.flavour)
-        index = self._kept_index(blob)
-        if index is not None and (place.is_dir() or not index.self_contained):
-            return index, place if index.self_contained else None
+        with self._alone(blob):
+            place = self._place(blob, self.flavour)
+            index = self._kept_index(blob)
+            if index is not None and (place.is_dir() or not index.self_contained):
+                return index, place if index.self_contained else None
+            return self._unpack(blob, place)
+
+    def _unpack(self, blob: Blob, place: Path) -> tuple[LayerIndex, Path | None]:
         with self._making(place) as unfinished:
             writer = DirectoryWriter(str(unfinished), self.ownership)
             index, complete = self._read(blob, writer)
@@ -145,10 +153,12 @@ class LayerStore:
                 member = member._replace(data=kept.open())
             rows.append((member.path, entry))
             try:
-                if writer is not None and self._write(writer, member):
-                    writer = None
+                alone = writer is None or not self._write(writer, member)
             except NotSelfContained:
+                alone = False
+            if not alone:
                 writer = None
+                keep(blob)  # it will be unpacked upon the layers below
         index = LayerIndex(members=tuple(rows), self_contained=is_self_contained(rows))
         self._keep_index(blob, index)
         return index, writer is not None
@@ -169,6 +179,15 @@ class LayerStore:
         else:
             writer.put(path, entry, data)
         return bool(writer.implied)
+
+    @contextmanager
+    def _alone(self, blob: Blob) -> Iterator[None]:
+        """Let one thread read a layer; the next finds what it has made."""
+        self._use(blob)
+        with self._lock:
+            lock = self._reading[blob.descriptor.digest]
+        with lock:
+            yield
 
     def _use(self, blob: Blob) -> None:
         """Touch the layer's directory, so that it is not removed as long as this build lives (see cache/garbage)."""

@@ -6,15 +6,13 @@ URLs lead back through the proxy.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import http.server
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from support.http_server import QuietHandler, Server
 
 _BLOCK = 16384
 _HOP_BY_HOP = ("connection", "transfer-encoding", "keep-alive")
@@ -86,20 +84,19 @@ class FaultProxy:
         self.port, self.passed = port, list[Passing]()
         self.stalled, self.closing = threading.Event(), threading.Event()
         self._plan, self._lock = plan, threading.Lock()
-        self._server = _Server(self)
+        self._server = Server(self, _Handler)
 
     def __enter__(self) -> FaultProxy:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        return f"127.0.0.1:{self._server.port}"
 
     def requests(self) -> list[str]:
         """``METHOD path`` of all requests."""
@@ -117,17 +114,16 @@ def once(matches: Callable[[Passing], bool], *faults: Fault) -> Plan:
     return lambda passing: left.pop(0) if left and matches(passing) else None
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
+class _Handler(QuietHandler):
+    server: Server[FaultProxy]
 
     def do_any(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        fault = self.server.proxy.fault(Passing(self.command, self.path, headers))
+        fault = self.server.owner.fault(Passing(self.command, self.path, headers))
         if fault.status is not None:
             self._answer(fault)
             return
-        upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.port, timeout=120)
+        upstream = http.client.HTTPConnection("127.0.0.1", self.server.owner.port, timeout=120)
         try:
             if self._forward(upstream, fault):
                 self._back(upstream.getresponse(), fault)
@@ -202,10 +198,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _leave(self, fault: Fault) -> None:
         if fault.reset_upload is None:
             self.close_connection = True
-            self.server.proxy.stalled.set()
-            self.server.proxy.closing.wait()
+            self.server.owner.stalled.set()
+            self.server.owner.closing.wait()
         else:
-            self._reset()
+            self.reset()
 
     @staticmethod
     def _dawdle(fault: Fault, before: int, size: int) -> None:
@@ -217,31 +213,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
         if fault.reset_download is not None:
-            self._reset()
+            self.reset()
         elif fault.stall is not None:
-            self.server.proxy.stalled.set()
-            self.server.proxy.closing.wait()
-
-    def _reset(self) -> None:
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-        self.connection.close()
-
-    def finish(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            super().finish()
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, proxy: FaultProxy) -> None:
-        self.proxy = proxy
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, *_: object) -> None:
-        return
+            self.server.owner.stalled.set()
+            self.server.owner.closing.wait()

@@ -6,14 +6,14 @@ come in order, with a Content-Range and not shorter than it says.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
 import json
 import re
 import threading
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
+
+from support.http_server import QuietHandler, Server
 
 _BLOCK = 8192
 
@@ -58,31 +58,29 @@ class ResumableRegistry:
         self.received = self.resent = self.opened = self.cancelled = 0
         self.requests: list[str] = []
         self.lock = threading.Lock()
-        self._server = _Server(self)
+        self._server = Server(self, _Handler)
 
     def __enter__(self) -> ResumableRegistry:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._server.port
 
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
+class _Handler(QuietHandler):
+    server: Server[ResumableRegistry]
 
     def do_any(self) -> None:
-        registry, path = self.server.registry, urlsplit(self.path).path
+        registry, path = self.server.owner, urlsplit(self.path).path
         with registry.lock:
             registry.requests.append(f"{self.command} {path}")
         length = int(self.headers.get("Content-Length") or 0)
@@ -106,7 +104,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_any  # noqa: N815
 
     def _upload(self, path: str, length: int) -> None:
-        registry = self.server.registry
+        registry = self.server.owner
         if self.command == "POST":
             with registry.lock:
                 session = registry.sessions[str(registry.opened)] = Session(str(registry.opened))
@@ -134,7 +132,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._finish(path, session, query)
 
     def _receive(self, session: Session, length: int) -> bool:
-        registry = self.server.registry
+        registry = self.server.owner
         start, final = len(session.data), self.command == "PUT"
         given = re.fullmatch(r"(\d+)-(\d+)", self.headers.get("Content-Range", ""))
         if given:
@@ -160,7 +158,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def _finish(self, path: str, session: Session, query: dict[str, list[str]]) -> None:
-        registry = self.server.registry
+        registry = self.server.owner
         session.acknowledged = len(session.data)
         if self.command == "PATCH":
             self._move(202, path.rpartition("/")[0], session, self._range(session))
@@ -178,12 +176,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _move(self, status: int, path: str, session: Session, headers: dict[str, str]) -> None:
         session.state += 1
-        origin = f"http://{self.headers['Host']}" if self.server.registry.absolute else ""
+        origin = f"http://{self.headers['Host']}" if self.server.owner.absolute else ""
         location = f"{origin}{path}/{session.name}?kept=a%2Bb&state={session.state}"
         self._send(status, {"Location": location, **headers})
 
     def _put_manifest(self, path: str, data: bytes) -> None:
-        registry, digest = self.server.registry, f"sha256:{hashlib.sha256(data).hexdigest()}"
+        registry, digest = self.server.owner, f"sha256:{hashlib.sha256(data).hexdigest()}"
         document = json.loads(data)
         named = [each["digest"] for each in (document["config"], *document["layers"])]
         if not all(each in registry.blobs for each in named):
@@ -217,22 +215,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-
-    def finish(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            super().finish()
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, registry: ResumableRegistry) -> None:
-        self.registry = registry
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, *_: object) -> None:
-        return

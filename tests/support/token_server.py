@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import datetime as dt
 import hashlib
-import http.server
 import json
 import math
 import secrets
@@ -22,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
+
+from support.http_server import QuietHandler, Server
 
 ISSUER, SERVICE = "gitlab-issuer", "container_registry"
 USER, PASSWORD = "gitlab-ci-token", "glcbt-64_secretOfTheJob"
@@ -63,18 +63,17 @@ class TokenServer:
     _server: Any = None
 
     def __enter__(self) -> TokenServer:
-        self._server = _Server(self)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server = Server(self, _Handler)
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._server.port
 
     def write_bundle(self, file: Path) -> None:
         """The certificate that a registry checks the tokens with (``rootcertbundle``)."""
@@ -132,25 +131,24 @@ def _encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
+class _Handler(QuietHandler):
+    server: Server[TokenServer]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         query = parse_qs(urlsplit(self.path).query)
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
         user, _, password = base64.b64decode(given).decode().partition(":")
-        known = not given or (user in self.server.tokens.allowed and password == PASSWORD)
+        known = not given or (user in self.server.owner.allowed and password == PASSWORD)
         scopes = tuple(scope for value in query.get("scope", []) for scope in value.split())
         self._answer("token", user if known else None, scopes)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         known = form.get("grant_type") == ["refresh_token"] and form.get("refresh_token") == [REFRESH_TOKEN]
         self._answer("access_token", USER if known else None, tuple(form.get("scope", [""])[0].split()))
 
     def _answer(self, name: str, user: str | None, scopes: tuple[str, ...]) -> None:
-        tokens = self.server.tokens
+        tokens = self.server.owner
         if tokens.hangs:
             tokens.closing.wait()
             return
@@ -173,22 +171,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def finish(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            super().finish()
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, tokens: TokenServer) -> None:
-        self.tokens = tokens
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, *_: object) -> None:
-        return

@@ -64,8 +64,7 @@ class StageCache:
         """An instruction is going to be carried out, and `rest` after it: begin to read what that needs."""
         if not self._reading:
             self._reading = True
-            services = self._state.services
-            unpack = services.overlay or services.container is not None
+            unpack = self._state.services.isolation is not None
             begin_reading(self._state.plan, self._planned, self._stage, rest, unpack=unpack)
 
     def _makes_no_layer(self, instruction: Step) -> bool:

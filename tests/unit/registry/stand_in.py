@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.server
 import json
 import re
-import socket
 import ssl
-import struct
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from support.http_server import QuietHandler, Server
 
 from builder.digest import Digest
 from builder.image.reference import Reference
@@ -68,17 +66,16 @@ class StandIn:
         self.asked: list[Asked] = []
         self.connections = 0
         self._handler = handler
-        self._server = _Server(self)
+        self._server = Server(self, RequestHandler)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> StandIn:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     @property
     def host(self) -> str:
@@ -86,7 +83,7 @@ class StandIn:
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._server.port
 
     @property
     def requests(self) -> list[str]:
@@ -101,16 +98,15 @@ class StandIn:
         return self._handler(asked)
 
 
-class RequestHandler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
+class RequestHandler(QuietHandler):
+    server: Server[StandIn]
 
     def setup(self) -> None:
-        self.server.stand_in.connections += 1
+        self.server.owner.connections += 1
         super().setup()
 
     def do_any(self) -> None:
-        stand_in = self.server.stand_in
+        stand_in = self.server.owner
         asked = self._asked(stand_in.port)
         if (asked.method, asked.path) != ("GET", "/v2/"):
             stand_in.asked.append(asked)
@@ -131,7 +127,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer) -> None:
         if answer.cut == -1:
-            self._reset()
+            self.reset()
             return
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
@@ -143,30 +139,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if answer.cut is not None:
             self.close_connection = True
 
-    def _reset(self) -> None:
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-        self.connection.close()
-
-    def finish(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            super().finish()
-
-    def log_message(self, *_: object) -> None:
-        return
-
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_any  # noqa: N815
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, stand_in: StandIn) -> None:
-        self.stand_in = stand_in
-        super().__init__(("127.0.0.1", 0), RequestHandler)
-
-    def handle_error(self, *_: object) -> None:
-        return
 
 
 class FakeRegistry(StandIn):
