@@ -17,7 +17,7 @@ from builder.image.reference import Reference
 from builder.registry.pull import resolve_image
 from builder.rootfs.image_files import ImageFiles
 from builder.rootfs.tree import FileTree, SourceTree
-from builder.storage.blob import Blob
+from builder.storage.blob import Blob, FileBlob
 from builder.storage.kept import KeptBlob
 
 
@@ -113,6 +113,8 @@ class Bases:
 
     def _once(self, blob: Blob, registry: str) -> Blob:
         """The same blob, which is downloaded once if it is known in time that it is read again."""
+        if isinstance(blob.source, FileBlob):
+            return blob
         key = registry, blob.descriptor.digest
         with self._lock:
             if key not in self._sources:

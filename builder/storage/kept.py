@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from builder.digest import Readable
-from builder.errors import StorageError
 from builder.image.descriptor import Descriptor
 from builder.storage.blob import Blob, BlobSource, FileBlob
 
