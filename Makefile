@@ -66,7 +66,7 @@ clean:
 # --- The builder's own images -------------------------------------------------------------------------------------
 
 # Their tests need a container engine and what runs GitLab's jobs on it; npm may be of another source than Debian.
-TEST_PACKAGES += docker.io rsync strace $(if $(shell which npm),,npm)
+TEST_PACKAGES += docker.io musl-tools rsync strace $(if $(shell which npm),,npm)
 IMAGE_FLAGS ?=
 
 .PHONY: images

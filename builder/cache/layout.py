@@ -6,6 +6,8 @@ those who look up need none, since the index is replaced at once and blobs appea
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,12 @@ from builder.cache.freshness import Freshness
 from builder.cache.trouble import Trouble
 from builder.errors import BuilderError
 from builder.progress import Progress
+from builder.storage.blobs import BlobStore
 from builder.storage.oci_layout import find_entry, image_of_entry, is_oci_layout, write_oci_layout
 
 _MOST_ENTRIES = 5000  # the index is read as a whole, and is refused when it exceeds 4 MiB
+_SECONDS_UNUSED = 86400.0
+"""How long the blobs of an entry that was dropped are kept: a build that has found it before may still read them."""
 
 
 class LayoutCache:
@@ -35,6 +40,7 @@ class LayoutCache:
         self, path: Path, works: Set[Work], freshness: Freshness, progress: Progress, *, stores: bool = True
     ) -> None:
         self._works = works
+        self._cleaned = False
         self._path, self._freshness, self._stores = path, freshness, stores
         self._reading = Trouble(progress, f"layers of the cache {path} are not used")
         self._writing = Trouble(progress, f"layers are not stored in the cache {path}")
@@ -61,8 +67,11 @@ class LayoutCache:
         """Keep a result; waits for others who are storing theirs."""
         if not self._stores or self._writing.over:
             return
+        # to look for what nobody needs means to read all manifests: once in a build is enough
+        forget = None if self._cleaned else _SECONDS_UNUSED
         try:
-            write_oci_layout(self._path, entry_of(result), [key.hex], most=_MOST_ENTRIES)
+            if write_oci_layout(self._path, entry_of(result), [key.hex], most=_MOST_ENTRIES, forget=forget):
+                self._cleaned = True
         except BuilderError as error:
             self._writing.ends(error.message)
 
@@ -70,4 +79,8 @@ class LayoutCache:
         image = image_of_entry(self._path, entry)
         entry_manifest(image.manifest_bytes, "", what)
         result = result_of(image.config, image.layers[0], what)
-        return result if self._freshness.is_fresh(result.created) else None
+        if not self._freshness.is_fresh(result.created):
+            return None
+        with contextlib.suppress(OSError):  # a cache that is only read needs no marks
+            os.utime(BlobStore(self._path).path(image.layers[0].descriptor.digest))
+        return result

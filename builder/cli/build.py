@@ -22,6 +22,7 @@ from builder.context.open import BuildContext, open_context
 from builder.engine.request import BuildRequest, ImageFormat
 from builder.errors import BuilderError
 from builder.progress import log
+from builder.registry.network import Network
 
 
 def build(session: Session) -> int:
@@ -65,10 +66,13 @@ def _build(options: BuildOptions, session: Session) -> None:
     ) as context:
         dockerfile = read_dockerfile(options.dockerfile.name, context.root, network)
         around = Surroundings(context=context.root, dockerfile=dockerfile)
-        _execute(build_request(options, context, dockerfile, session.environment), options, session, around)
+        request = build_request(options, context, dockerfile, session.environment)
+        _execute(request, options, session, around, network)
 
 
-def _execute(request: BuildRequest, options: BuildOptions, session: Session, around: Surroundings) -> None:
+def _execute(
+    request: BuildRequest, options: BuildOptions, session: Session, around: Surroundings, network: Network
+) -> None:
     # No thread may exist yet: the registries, the workers and the display start theirs below. What commands are forked
     # from should be small, and gets ready while the rest is imported.
     chosen = choose(options, session)
@@ -76,10 +80,10 @@ def _execute(request: BuildRequest, options: BuildOptions, session: Session, aro
     from builder.engine.build import build
 
     import_ahead("builder.registry.http_transport")
-    with services(options, session, chosen, around) as parts:
+    with services(options, session, chosen, around, network) as parts:
         result = build(request, parts)
     if result.digest:
-        tell(request.outputs, result.digest, session.progress)
+        tell(request.outputs, result.digest, session.progress, result.kept)
         if isinstance(session.progress, Profile):
             log(session.progress, "info", session.progress.summary())
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from builder.cli.options import OutputOptions, RegistryOptions
 from builder.digest import Digest
 from builder.engine.request import Outputs
+from builder.image.reference import Reference
 from builder.progress import Progress, log
 
 
@@ -22,13 +25,17 @@ def outputs(output: OutputOptions, registry: RegistryOptions) -> Outputs:
     )
 
 
-def tell(outputs: Outputs, digest: Digest, progress: Progress) -> None:
-    """Say where the image is now."""
+def tell(outputs: Outputs, digest: Digest, progress: Progress, kept: Mapping[Reference, Digest | None]) -> None:
+    """Say where the image is now, and where it is not: `kept` are the tags that stay what they were."""
     for path in (outputs.tar_path, outputs.oci_layout_path):
         if path:
             log(progress, "info", f"wrote {path}")
     if outputs.push and outputs.destinations:
         for destination in outputs.destinations:
-            log(progress, "info", f"pushed {destination.with_digest(digest)}")
+            if destination in kept:
+                now = kept[destination] or "what it was"
+                log(progress, "info", f"built {digest}; not pushed to {destination}, which stays {now}")
+            else:
+                log(progress, "info", f"pushed {destination.with_digest(digest)}")
     else:
         log(progress, "info", f"built {digest}")

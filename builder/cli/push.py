@@ -41,8 +41,8 @@ def push(session: Session) -> int:
                 push_stored(pusher, found, wanted.destinations)
     finally:
         client.stop()
-    write_digests(wanted, found.digest)
-    tell(wanted, found.digest, session.progress)
+    write_digests(wanted, found.digest, client.kept)
+    tell(wanted, found.digest, session.progress, client.kept)
     return 0
 
 

@@ -32,13 +32,16 @@ class RedactedKeychain:
         return self.keychain.describe(reference)
 
 
-def registries(options: RegistryOptions, session: Session, *, load: bool = False) -> Registries:
+def registries(
+    options: RegistryOptions, session: Session, *, load: bool = False, network: Network | None = None
+) -> Registries:
     """The registries, with credentials from Docker's files and then from the helpers.
 
     Args:
         load: read those files now, as they may be out of the way when they are first needed.
+        network: how they are reached, if that is known; made of the options if not.
     """
-    network = network_of(options, session)
+    network = network or network_of(options, session)
     files = DockerKeychain(session.environment)
     if load:
         files.load()

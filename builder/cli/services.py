@@ -20,6 +20,7 @@ from builder.engine.services import Services, scratch_directory, worker_threads
 from builder.isolation.base import Isolation
 from builder.isolation.namespace import Prepared
 from builder.linux.capabilities import Capability, effective
+from builder.registry.network import Network
 from builder.rootfs.directory import Ownership
 from builder.rootfs.unpacked import LayerStore
 from builder.storage.blobs import BlobStore
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def services(options: BuildOptions, session: Session, chosen: Chosen, around: Surroundings) -> Iterator[Services]:
+def services(
+    options: BuildOptions, session: Session, chosen: Chosen, around: Surroundings, network: Network
+) -> Iterator[Services]:
     """The parts of one build; what it leaves running or on disk is ended and removed. Raises StorageError."""
     state, prepared = options.state_dir, chosen.prepared
     mounts = cache_mounts(options, session, around.dockerfile.text)
-    client = registries(options.registry, session, load=chosen.in_place is not None)
+    client = registries(options.registry, session, load=chosen.in_place is not None, network=network)
     ownership = ownership_of(prepared)
     container: Container | None = None
     isolation: Isolation | None = prepared.isolation

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import Any
 
+from builder.cli.delicate import is_delicate, is_under_way
 from builder.errors import Interrupted
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SECONDS_TO_TRY_AGAIN = 0.02
 
 
 class StopSignals:
@@ -27,7 +31,9 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: Interrupted | None = None
+        self._number = 0
         self._before: dict[int, object] = {}
+        self._hook = sys.unraisablehook
         self._callbacks: list[Callable[[], None]] = []
 
     def on_stop(self, callback: Callable[[], None]) -> None:
@@ -39,20 +45,44 @@ class StopSignals:
             for number in _STOPPING:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._stop)
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
             self._before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.received is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        if self._before:
+            sys.unraisablehook = self._hook
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             os._exit(128 + number)
-        self.received = Interrupted(number, signal.Signals(number).name)
+        self._number, self.received = number, _interrupted(number)
         for callback in self._callbacks:
             with contextlib.suppress(Exception):
                 callback()
+        signal.setitimer(signal.ITIMER_REAL, _SECONDS_TO_TRY_AGAIN, _SECONDS_TO_TRY_AGAIN)
+        self._again(number, frame)
+
+    def _again(self, _: int, frame: FrameType | None) -> None:
+        """Raise the exception, unless this is no place for it or it is on its way already."""
+        if self.received is None or is_delicate(frame) or is_under_way(Interrupted):
+            return
+        # a new one each time: what has become of an earlier one, and of its context, is unknown
+        self.received = _interrupted(self._number)
         raise self.received
+
+    def _unraisable(self, lost: Any) -> None:
+        """Nobody wants to read where the exception has got lost; it comes again."""
+        if not issubclass(lost.exc_type, Interrupted):
+            self._hook(lost)
+
+
+def _interrupted(number: int) -> Interrupted:
+    return Interrupted(number, signal.Signals(number).name)

@@ -85,12 +85,13 @@ class Bases:
 
     def tree(self, name: str, platform: Platform) -> SourceTree:
         """The files of an image or of a named context, for COPY --from. Raises as `image` does, and ContextError."""
-        files = self.contexts.tree(name)
-        if files is not None:
-            return files
+        return self.contexts.tree(name) or self.copied(name, platform).tree()
+
+    def copied(self, name: str, platform: Platform) -> BaseImage:
+        """As `image`, for one that is copied from: its layers are read for their headers, then for files."""
         image = self.image(name, platform)
-        image.files.keep()  # headers first, then what is copied
-        return image.tree()
+        image.files.keep()
+        return image
 
     def _resolve(self, name: str, platform: Platform) -> BaseImage:
         stored = self.contexts.stored_image(name, platform)

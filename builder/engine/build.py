@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from builder.digest import Digest
 from builder.dockerfile.ignore import IgnoreRules
@@ -26,6 +26,7 @@ from builder.engine.request import BuildRequest
 from builder.engine.services import Services
 from builder.engine.stage import Stage
 from builder.errors import Interrupted, UnusableLayer
+from builder.image.reference import Reference
 from builder.progress import log
 from builder.registry.push import Pusher
 from builder.storage.image import Image, ImageIndex
@@ -38,9 +39,11 @@ class BuildResult:
     Attributes:
         digest: of the image's manifest, of the index if there are several platforms; None if nothing was built (a dry
             run, a check).
+        kept: destinations that stay what they were, as `Registries.kept` has them.
     """
 
     digest: Digest | None
+    kept: Mapping[Reference, Digest | None] = field(default_factory=dict)
 
 
 def build(request: BuildRequest, services: Services) -> BuildResult:
@@ -85,7 +88,7 @@ def _built(request: BuildRequest, services: Services) -> BuildResult:
                 stages[0].rootfs.prepare()
             result = _result(request, stages, plans, bases, started)
             export(result, request.outputs, pusher)
-            return BuildResult(digest=result.digest)
+            return BuildResult(digest=result.digest, kept=services.registries.kept)
         finally:
             _finish(states[0])
 

@@ -83,5 +83,5 @@ class BuildState:
         files = self.bases.contexts.tree(found.name)
         if files is not None:
             return Origin(where=where, chain=None, tree=lambda: files)
-        image = self.bases.image(found.name, platform)
+        image = self.bases.copied(found.name, platform)
         return Origin(where=where, chain=begun(image.config.diff_ids), tree=image.tree)

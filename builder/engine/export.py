@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from builder.digest import Digest
@@ -36,7 +36,7 @@ def export(result: Image | ImageIndex, outputs: Outputs, pusher: Pusher | None) 
             push_index(pusher, pusher.registries, IndexPush.of(result), outputs.destinations)
         else:
             pusher.finish(result, outputs.destinations)
-    write_digests(outputs, result.digest)
+    write_digests(outputs, result.digest, pusher.registries.kept if pusher is not None else {})
     if outputs.metadata_file is not None:
         _write(outputs.metadata_file, metadata(result, outputs.destinations))
 
@@ -49,18 +49,24 @@ def _single(result: Image | ImageIndex) -> Image:
     return images[0]
 
 
-def write_digests(outputs: Outputs, digest: Digest) -> None:
-    """Write the files that tell the digest. Raises StorageError."""
+def write_digests(outputs: Outputs, digest: Digest, kept: Mapping[Reference, Digest | None]) -> None:
+    """Write the files that tell the digest: what each destination is now. Raises StorageError.
+
+    Args:
+        kept: destinations that are something else than what was pushed, as `Registries.kept` has them.
+    """
+    found = {each: kept.get(each) or digest for each in outputs.destinations}
     if outputs.digest_file is not None:
-        _write(outputs.digest_file, str(digest).encode())
+        (own,) = set(found.values()) if len(set(found.values())) == 1 else {digest}
+        _write(outputs.digest_file, str(own).encode())
     if outputs.image_name_with_digest_file is not None:
-        _write(outputs.image_name_with_digest_file, _lines(outputs.destinations, digest, with_tag=False))
+        _write(outputs.image_name_with_digest_file, _lines(found, with_tag=False))
     if outputs.image_name_tag_with_digest_file is not None:
-        _write(outputs.image_name_tag_with_digest_file, _lines(outputs.destinations, digest, with_tag=True))
+        _write(outputs.image_name_tag_with_digest_file, _lines(found, with_tag=True))
 
 
-def _lines(destinations: Sequence[Reference], digest: Digest, *, with_tag: bool) -> bytes:
-    lines = [f"{each.name}{f':{each.tag}' if with_tag and each.tag else ''}@{digest}\n" for each in destinations]
+def _lines(found: Mapping[Reference, Digest], *, with_tag: bool) -> bytes:
+    lines = [f"{each.name}{f':{each.tag}' if with_tag and each.tag else ''}@{found[each]}\n" for each in found]
     return "".join(lines).encode()
 
 

@@ -36,14 +36,33 @@ def prefetch(plan: Plan, *, unpack: bool, in_turn: bool = False) -> None:
 
 
 def begin_reading(
-    plan: Plan, planned: PlannedStage, stage: Stage, rest: Sequence[Instruction], *, unpack: bool
+    plan: Plan, planned: PlannedStage, stage: Stage, rest: Sequence[Instruction], *, unpack: bool, in_turn: bool = False
 ) -> None:
     """Begin to read what is beneath a stage that has `rest` still to do: as `prefetch`, for one whose time has come."""
     users = [each for each in plan.stages if each is not planned and planned.index in _with_bases(plan, [each.index])]
-    if unpack and (any(isinstance(each, Run) for each in rest) or any(user.runs for user in users)):
+    files = unpack and (any(isinstance(each, Run) for each in rest) or any(user.runs for user in users))
+    if unpack and (in_turn or not files):
+        _keep_for_others(plan, planned)
+    if files:
         stage.start(unpack=True)
     elif any(looks_at_tree(each) for each in rest) or any(_looks_at_tree(user) for user in users):
         stage.start(unpack=False)
+
+
+def _keep_for_others(plan: Plan, planned: PlannedStage) -> None:
+    """Note that the layers of the image beneath a stage will be read again, if others run on the same image."""
+    image, own = _image(plan, planned), _with_bases(plan, [planned.index])
+    for other in plan.stages if image is not None else ():
+        line = _with_bases(plan, [other.index])
+        if other.runs and planned.index not in line and other.index not in own and _image(plan, other) is image:
+            assert image is not None
+            image.files.keep()
+
+
+def _image(plan: Plan, planned: PlannedStage) -> BaseImage | None:
+    """The image that a stage is FROM, or that the stages are FROM that it is FROM."""
+    bases = (plan.stage(index).base for index in _with_bases(plan, [planned.index]))
+    return next((base for base in bases if isinstance(base, BaseImage)), None)
 
 
 def exported_line(plan: Plan) -> set[int]:

@@ -155,8 +155,7 @@ class StageBuilder:
             made = workdir(stage, instruction, state.time)
             return None if made is None else stage.changed(made)
         if isinstance(instruction, (syntax.Copy, syntax.Add)):
-            with state.context_lock:
-                changes = transfer(stage, instruction, around)
+            changes = transfer(stage, instruction, around, state.context_lock)
             extract_contents(changes.values())
             return changes
         network = state.request.network

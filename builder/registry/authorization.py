@@ -11,6 +11,8 @@ from builder.registry.keychain import Keychain
 from builder.registry.redaction import Redaction
 from builder.registry.tokens import Tokens
 
+_BASIC = Challenge("basic")
+
 
 class Authorizing:
     """A Transport for one registry, which answers its challenges and remembers how it wants to be asked.
@@ -55,12 +57,15 @@ class Authorizing:
         response.start(4096)
         return self._send(request, self._authorization(request, refused))
 
-    @staticmethod
-    def _asks(request: Request, response: Response) -> Challenge | None:
-        """What a registry that refuses wants to see; another host, where a redirect has led, gets nothing."""
+    def _asks(self, request: Request, response: Response) -> Challenge | None:
+        """What a registry that refuses wants to see; another host, where a redirect has led, gets nothing.
+
+        One that does not say (a proxy before it may have taken that away) gets user and password.
+        """
         if response.status != 401 or not same_origin(response.url, request.url):
             return None
-        return _strongest(parse_challenges(response.headers.get("www-authenticate", "")))
+        header = response.headers.get("www-authenticate", "").strip()
+        return _strongest(parse_challenges(header)) if header else self._challenge or _BASIC
 
     def _send(self, request: Request, authorization: str) -> Response:
         if authorization:

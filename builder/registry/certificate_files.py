@@ -22,7 +22,7 @@ SYSTEM_BUNDLES = (
 _KANIKO_CERTIFICATES = "/kaniko/ssl/certs"
 _SYSTEM_DIRECTORIES = ("/etc/docker/certs.d", "/etc/containers/certs.d")
 _MAX_BYTES = 16 << 20
-_PEM = re.compile(r"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.+?-----END (?:TRUSTED )?CERTIFICATE-----\s", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----(.+?)-----END \1-----", re.DOTALL)
 
 
 def authority_files(environment: Mapping[str, str]) -> Iterator[str]:
@@ -66,7 +66,10 @@ def read_authorities(file: str) -> list[str]:
             data = stream.read(_MAX_BYTES)
     except OSError:
         return []
-    found = _PEM.findall(data.decode("ascii", "replace") + "\n")
+    found = [
+        f"-----BEGIN {kind}-----\n{content.strip()}\n-----END {kind}-----\n"
+        for kind, content in _PEM.findall(data.decode("ascii", "replace"))
+    ]
     if not found and data.startswith(b"\x30"):
         import ssl  # here: this module is imported by every build
 

@@ -19,7 +19,7 @@ from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.fetched import FetchedManifests
 from builder.registry.immutable_tags import is_immutable_tag
 from builder.registry.keychain import Keychain
-from builder.registry.manifests import FetchedManifest, fetch_digest, fetch_manifest, put_manifest, tag_exists
+from builder.registry.manifests import FetchedManifest, existing_tag, fetch_digest, fetch_manifest, put_manifest
 from builder.registry.mirrors import candidates
 from builder.registry.network import Network
 from builder.registry.once import Uploads
@@ -40,6 +40,8 @@ class Registries:
 
     Attributes:
         network: what they are reached by; made of `policy` and `environment` if none is given.
+        kept: tags that were to be pushed and stay as they are, since they may not be moved; with the digests that
+            they have, as far as the registry tells.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Registries:
         self._connections = Connections(policy, keychain, progress, self.network)
         self._uploads, self._fetched = Uploads(), FetchedManifests()
         self._unreachable: set[str] = set()
+        self.kept: dict[Reference, Digest | None] = {}
 
     def manifest(self, reference: Reference) -> FetchedManifest:
         """Fetch a manifest or index, from the first mirror that has it or from the registry itself.
@@ -129,17 +132,21 @@ class Registries:
     def push_manifest(self, reference: Reference, media_type: str, data: bytes) -> Digest:
         """Push a manifest or index, whose blobs and children are there; returns its digest.
 
-        Where the policy says so, a tag that exists and may not be moved is left as it is.
+        Where the policy says so, a tag that exists and may not be moved is left as it is (`kept`).
         """
         self._fetched.forget(reference)
         endpoint = self._connections.endpoint(reference.registry, "push")
         try:
             return put_manifest(endpoint, reference, media_type, data)
         except RegistryError as error:
-            if not (self._policy.ignore_immutable_tags and is_immutable_tag(error) and tag_exists(endpoint, reference)):
+            if not (self._policy.ignore_immutable_tags and is_immutable_tag(error)):
+                raise
+            exists, digest = existing_tag(endpoint, reference)
+            if not exists:
                 raise
             log(self.progress, "warning", f"{error.message}; the tag stays as it is")
-            return Digest.of(data)
+            self.kept[reference] = digest
+            return digest or Digest.of(data)
 
     def check_permission(self, repository: Reference) -> None:
         """Raises RegistryError unless this user may push to the repository. Leaves no upload open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,11 +70,12 @@ def load_config(path: Path) -> DockerConfig | None:
 def parse_config(data: bytes | str, source: str) -> DockerConfig:
     """Raises BuilderError if `data` is not valid; it names the place and never shows the content."""
     try:
-        document = json.loads(data)
+        document = _document(data)
     except RecursionError:
         raise BuilderError(f"{source} is not valid JSON: it is nested too deeply") from None
     except json.JSONDecodeError as error:
-        raise BuilderError(f"{source} is not valid JSON: {error.msg} in line {error.lineno}") from None
+        message = f"{source} is not valid JSON: {error.msg} in line {error.lineno}"
+        raise BuilderError(message, hint=_hint(data)) from None
     except ValueError:
         raise BuilderError(f"{source} is not valid JSON: it is not UTF-8") from None
     auths, helpers = _object(document, "auths", source), _object(document, "credHelpers", source)
@@ -85,9 +87,23 @@ def parse_config(data: bytes | str, source: str) -> DockerConfig:
     )
 
 
+def _document(data: bytes | str) -> Any:
+    """What is in `data`; in an empty file there is nothing, and nothing is wrong with it (as with ``docker``)."""
+    data = data.removeprefix("\ufeff") if isinstance(data, str) else data
+    found = json.loads(data) if data.strip() else None
+    return {} if found is None else found
+
+
+def _hint(data: bytes | str) -> str | None:
+    """What may have been meant by a variable's value that is no JSON: GitLab gives a variable's content as a file."""
+    if isinstance(data, str) and data.startswith("/"):
+        return "it has to hold the content of a config.json, not a path (in GitLab: the type Variable, not File)"
+    return None
+
+
 def normalised_key(key: str) -> str:
     """``host[:port][/path]`` as it is compared: no scheme, API version or default port; Docker Hub by one name."""
-    key = key.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
+    key = re.sub("^https?://", "", key.strip(), flags=re.IGNORECASE).rstrip("/")
     for version in ("/v1", "/v2"):
         key = key.removesuffix(version)
     host, slash, path = key.partition("/")
@@ -127,8 +143,9 @@ def _credentials(entry: Mapping[str, Any], key: str, source: str) -> Credentials
 
 
 def _decoded(auth: str, key: str, source: str) -> tuple[str, str]:
+    text = "".join(auth.split()).rstrip("=")  # the program `base64` breaks lines, and others leave the end out
     try:
-        pair = base64.b64decode(auth.strip(), validate=True).decode()
+        pair = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
     except (binascii.Error, ValueError):
         raise BuilderError(f"the auth of {key} in {source} is not base64") from None
     username, colon, password = pair.partition(":")

@@ -8,7 +8,6 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from builder.image.reference import Reference
 from builder.progress import Progress, log
-from builder.registry.challenge import parse_challenges
 from builder.registry.errors import ConnectionFailed, RegistryError
 from builder.registry.exchange import Access, Body, Request, Response, Transport, host_of, same_origin
 from builder.registry.explain import Attempt, explain
@@ -152,7 +151,7 @@ class Endpoint:
         """The error for a response that was not expected; `what` completes "cannot ..."."""
         attempt = Attempt(
             what=what,
-            credentials=lambda: self._denied(response, repository) + self._keychain.describe(repository),
+            credentials=lambda: self._keychain.describe(repository),
             push=self._direction == "push",
             missing=missing or self._missing(repository),
         )
@@ -165,14 +164,6 @@ class Endpoint:
             f"the repository {repository.name} does not exist and a push does not make it "
             "(a registry may want a project or repository to be made first; GitLab's names begin with a project's path)"
         )
-
-    def _denied(self, response: Response, repository: Reference) -> str:
-        """What a 401 means whose token was good, but not for this: no password would help."""
-        challenges = parse_challenges(response.headers.get("www-authenticate", ""))
-        if not any(each.parameters.get("error") == "insufficient_scope" for each in challenges):
-            return ""
-        doing = "push to" if self._direction == "push" else "pull from"
-        return f"its token server gives no permission to {doing} {repository.name}: "
 
     def _access(self, repository: Reference, mount_from: Reference | None) -> Access:
         actions = "pull,push" if self._direction == "push" else "pull"

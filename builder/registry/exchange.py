@@ -121,7 +121,18 @@ class Response:
                 if time.monotonic() > deadline:
                     text = f"{self.request.host} did not finish its answer in time ({self.request})"
                     raise ConnectionFailed(text, kind="timeout", host=self.request.host, request=str(self.request))
-            return b"".join(chunks)
+            return self._decoded(b"".join(chunks), limit)
+
+    def _decoded(self, data: bytes, limit: int) -> bytes:
+        """Undo what a proxy has done without being asked to (RFC 9110, 8.4.1)."""
+        if self.headers.get("content-encoding", "").lower() not in ("gzip", "x-gzip") or not data:
+            return data
+        import zlib
+
+        try:
+            return zlib.decompressobj(wbits=31).decompress(data, limit)
+        except zlib.error:
+            return data
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""

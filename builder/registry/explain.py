@@ -158,8 +158,11 @@ _HINTS = {
 
 def _unauthorized(response: Response, attempt: Attempt) -> str:
     used = attempt.credentials()
-    if used.endswith("were used") and "insufficient_scope" in response.headers.get("www-authenticate", ""):
-        return _permission(attempt, used)  # they are good, but not good for this
+    if "insufficient_scope" in response.headers.get("www-authenticate", ""):
+        # whoever it is has got a token, but not one for this: no other password would help
+        return (
+            _permission(attempt, used) if used.endswith("were used") else f"without a login it may not be done: {used}"
+        )
     said = f"{used}, and were refused" if used.endswith("were used") else used
     if response.proxy and not _is_registry(response):
         return f"the proxy {response.proxy} may have refused the user and password in http_proxy; else: {said}"

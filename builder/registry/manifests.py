@@ -16,6 +16,7 @@ from builder.registry.tokens import BytesBody
 
 _ACCEPT = ", ".join((*media_types.MANIFESTS, *media_types.INDEXES, *media_types.DOCKER_SCHEMA1))
 
+_NO_HEAD = (405, 501)
 _GENERIC = ("application/json", "application/octet-stream", "text/plain")
 
 
@@ -56,16 +57,21 @@ def fetch_digest(endpoint: Endpoint, reference: Reference) -> Digest | None:
     """
     response = endpoint.send("HEAD", f"manifests/{reference.identifier}", reference, headers={"Accept": _ACCEPT})
     with response:
+        if response.status in _NO_HEAD:
+            return None
         if response.status != 200:
             raise endpoint.refusal(response, f"pull {reference}", reference, "the image does not exist")
         return _stated_digest(response)
 
 
-def tag_exists(endpoint: Endpoint, reference: Reference) -> bool:
-    """False if the registry says that there is no such tag. A refusal to look at it says that there is one."""
+def existing_tag(endpoint: Endpoint, reference: Reference) -> tuple[bool, Digest | None]:
+    """Whether there is such a tag, and its digest as far as the registry tells.
+
+    A refusal to look at it says that there is one.
+    """
     response = endpoint.send("HEAD", f"manifests/{reference.identifier}", reference, headers={"Accept": _ACCEPT})
     with response:
-        return response.status != 404
+        return response.status != 404, _stated_digest(response) if response.status == 200 else None
 
 
 def put_manifest(endpoint: Endpoint, reference: Reference, media_type: str, data: bytes) -> Digest:

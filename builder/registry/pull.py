@@ -58,8 +58,8 @@ def resolve_image(
 
     Its config is taken from `kept`, if it is there, else kept there.
 
-    An index is followed to the child that serves the platform best. A single image is taken as it is; one for another
-    platform with a warning.
+    An index is followed to the child that serves the platform best. A single image is taken as it is, whatever it is
+    for.
 
     Raises RegistryError, ManifestError (no such platform, not an image), DigestMismatch.
     """
@@ -109,7 +109,8 @@ def _image(
             f"{reference} is damaged: its manifest has {len(manifest.layers)} layers, its config {len(config.diff_ids)}"
         )
     if best_match(platform, [config.platform]) is None:
-        log(registries.progress, "warning", f"{reference} is for {config.platform}, not for {platform}")
+        # a Dockerfile's FROM is warned of with its line (InvalidBaseImagePlatform)
+        log(registries.progress, "debug", f"{reference} is for {config.platform}, not for {platform}")
     return RemoteImage(
         reference=reference,
         manifest=manifest,

@@ -99,8 +99,7 @@ class TlsContexts:
         """What can be loaded: a directory may hold other things too, and a missing CA shows in the handshake."""
         if self._held is not None:
             for pem in self._held:
-                with contextlib.suppress(ssl.SSLError, ValueError):
-                    context.load_verify_locations(cadata=pem)
+                _added(context, pem)
             return
         _load_system(context)
         for file in authority_files(self._environment):
@@ -113,10 +112,17 @@ def _load(context: ssl.SSLContext, file: Path) -> None:
     try:
         context.load_verify_locations(cafile=file)
     except ssl.SSLError:
-        data = file.read_bytes()
-        if not data.startswith(b"\x30"):
+        # OpenSSL gives up at what it does not understand, and reads no DER; one good certificate may be all it takes
+        if not [pem for pem in read_authorities(str(file)) if _added(context, pem)]:
             raise
-        context.load_verify_locations(cadata=data)
+
+
+def _added(context: ssl.SSLContext, pem: str) -> bool:
+    try:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def _load_system(context: ssl.SSLContext) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlencode
 
+from builder.digest import Digest
 from builder.image.reference import Reference
 from builder.progress import log
 from builder.registry.downloads import blob_exists
@@ -20,6 +21,7 @@ from builder.storage.blob import Blob
 PushOutcome = Literal["exists", "mounted", "uploaded"]
 _NO_MOUNT = (400, 401, 403, 404, 405, 415)
 _NOT_ALLOWED = (401, 403)
+_NOT_TOLD = (403, 405, 501)
 # bytes of progress between two failures after which going on is worthwhile, however many failures there were
 _WORTHWHILE = 64 * 1024
 
@@ -82,7 +84,7 @@ class _Push:
 
     def _try(self) -> PushOutcome:
         if self._session is None:
-            if blob_exists(self._endpoint, self._repository, self._blob.descriptor.digest):
+            if _is_there(self._endpoint, self._repository, self._blob.descriptor.digest):
                 return "exists"
             begun = _mount(self._endpoint, self._blob, self._repository)
             begun = begun or self._endpoint.send("POST", "blobs/uploads/", self._repository)
@@ -115,6 +117,16 @@ class _Push:
             self._session = None
             where = f"beginning blob {digest} again"
         log(self._endpoint.progress, "warning", f"{broken.error.message}; {where}")
+
+
+def _is_there(endpoint: Endpoint, repository: Reference, digest: Digest) -> bool:
+    """False, too, where the registry does not tell whoever may only write: the upload will show what is allowed."""
+    try:
+        return blob_exists(endpoint, repository, digest)
+    except RegistryError as error:
+        if error.status not in _NOT_TOLD:
+            raise
+        return False
 
 
 def _mount(endpoint: Endpoint, blob: Blob, repository: Reference) -> Response | None:

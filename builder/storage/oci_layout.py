@@ -22,6 +22,7 @@ from builder.storage.atomic import write_atomically
 from builder.storage.blob import CHUNK, Blob, BlobSource, copy
 from builder.storage.blobs import BlobStore
 from builder.storage.failure import explained
+from builder.storage.garbage import collect
 from builder.storage.image import Image, ImageIndex
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -31,8 +32,13 @@ _MAX_NESTING = 4
 
 
 def write_oci_layout(
-    path: Path, image: Image | ImageIndex, names: Sequence[Reference | str], *, most: int | None = None
-) -> None:
+    path: Path,
+    image: Image | ImageIndex,
+    names: Sequence[Reference | str],
+    *,
+    most: int | None = None,
+    forget: float | None = None,
+) -> bool:
     """Add `image`, or an index with all its children, to the layout at `path`, which is made if it is not there.
 
     The image is entered once for each name (``org.opencontainers.image.ref.name`` holds the whole reference), or once
@@ -42,6 +48,10 @@ def write_oci_layout(
     Args:
         names: references, or names that are none (cache keys), which are for this layout alone.
         most: how many entries the index keeps, the oldest going first; None for all.
+        forget: remove blobs that nothing leads to any more and that were not used for so many seconds, if that may have
+            become true of any; None for never.
+
+    Returns whether entries were replaced or dropped.
 
     Raises StorageError, DigestMismatch, ManifestError (what is there is no layout), and what the layers' sources raise.
     """
@@ -55,12 +65,17 @@ def write_oci_layout(
                 write_blob(store, blob)
             store.put(child.manifest_bytes)
         store.put(image.manifest_bytes)
+        before = {_digest(entry) for entry in index["manifests"]}
         _enter(index, image, names)
         index["manifests"] = index["manifests"][-most:] if most else index["manifests"]
         _write_index(path, index)
+        dropped = not before <= {_digest(entry) for entry in index["manifests"]}
+        if dropped and forget is not None:
+            collect(path, index["manifests"], unused_for=forget)
         # while nobody else may be about to write into it
         with contextlib.suppress(OSError):
             (path / "ingest").rmdir()
+    return dropped
 
 
 @contextlib.contextmanager
@@ -187,6 +202,10 @@ def _platform(image: Image | ImageIndex) -> Platform | None:
     if isinstance(image, ImageIndex):
         return None
     return ImageConfig.from_bytes(image.config, "the image to write").platform
+
+
+def _digest(entry: Any) -> object:
+    return str(entry.get("digest")) if isinstance(entry, dict) else None
 
 
 def _name(entry: Any) -> str | None:

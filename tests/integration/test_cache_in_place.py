@@ -17,6 +17,7 @@ done
 """
 
 
+@pytest.mark.exhaustive
 def test_a_poisoned_layer_is_built_again(in_shell: InShell) -> None:
     script = f"""{LIST}
     cached="--no-push --cache --cache-copy-layers --cache-repo=oci:/workspace/cache"

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.exhaustive
 TRIPLET = "x86_64-linux-gnu" if os.uname().machine == "x86_64" else "aarch64-linux-gnu"
 LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libssl.so.3", "libcrypto.so.3", "libcurl-gnutls.so.4")
 TRAP = "#!/kaniko/runtime/bin/python3\nraise SystemExit(99)\n"
-# What a process is given by the kernel, and what a container runtime mounts.
+# What a process is given by the kernel, and what a container runtime mounts; where people mount warmed base images.
 ALLOWED = re.compile(
-    r"/(?:$|proc/|dev/|sys/|\.dockerenv$|run/\.containerenv$|root/\.docker/config\.json$"
+    r"/(?:$|proc/|dev/|sys/|cache/oci-layout$|\.dockerenv$|run/\.containerenv$|root/\.docker/config\.json$"
     r"|etc/(?:resolv\.conf|hosts|host\.conf|gai\.conf|localtime|passwd|group|subuid|subgid)$)"
 )
 

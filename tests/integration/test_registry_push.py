@@ -133,8 +133,15 @@ def test_by_the_flag(
     with FaultProxy(registry.port, tagging(fault)) as proxy:
         destination = f"--destination={proxy.host}/{repository}:1"
         user_builder.build(changed, destination).failed("TAG_INVALID")
-        user_builder.build(changed, destination, IGNORE).ok()
+        files = [f"--{each}={user_builder.home}/{each}" for each in ("digest-file", "image-name-tag-with-digest-file")]
+        outcome = user_builder.build(changed, destination, IGNORE, *files).ok()
+        name = f"{proxy.host}/{repository}:1"
     assert registry.digest(repository, "1") == before
+    assert f"not pushed to {name}, which stays {before}" in outcome.stderr
+    assert "pushed 127" not in outcome.stderr
+    # what comes after the build finds what is there, not what nobody can pull
+    assert (user_builder.home / "digest-file").read_text() == before
+    assert (user_builder.home / "image-name-tag-with-digest-file").read_text() == f"{name}@{before}\n"
 
 
 def test_another_refusal_is_not_ignored(

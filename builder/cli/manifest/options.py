@@ -64,7 +64,7 @@ def publish(wanted: Join, session: Session) -> int:
         index = join(wanted, client)
     finally:
         client.stop()
-    write_digests(outputs, index.digest)
+    write_digests(outputs, index.digest, client.kept)
     for destination in wanted.destinations:
         log(session.progress, "info", f"pushed {destination.with_digest(index.digest)}")
     session.progress.close()

@@ -10,7 +10,7 @@ from builder.cli.manifest.spec import read_spec
 from builder.cli.manifest.template import names
 from builder.cli.option_values import split
 from builder.cli.session import Session
-from builder.errors import UsageError
+from builder.errors import InvalidReference, UsageError
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.registry.children import platform_entry
@@ -98,5 +98,8 @@ def _from_spec(arguments: Arguments, rest: Sequence[str]) -> Join:
 def checked_tags(reference: Reference, tags: Sequence[str]) -> tuple[str, ...]:
     """More tags, each once and not the reference's own. Raises UsageError for one that is none."""
     for tag in tags:
-        image(f"{reference.name}:{tag}")
+        try:
+            Reference.parse(f"{reference.name}:{tag}")
+        except InvalidReference:
+            raise UsageError(f"{tag!r} is not a tag", hint=f"just the tag is wanted; {reference.name} is known") from None
     return tuple(dict.fromkeys(tag for tag in tags if tag != reference.tag))

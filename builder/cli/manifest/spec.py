@@ -23,6 +23,8 @@ from builder.image.reference import Reference
 from builder.registry.children import platform_entry
 from builder.registry.join import Part
 
+_MERGE = "tag:yaml.org,2002:merge"  # <<: *another
+_NOTHING = "tag:yaml.org,2002:null"
 _TOP = ("image", "tags", "annotations", "manifests")
 _MANIFEST = ("image", "platform")
 _OS_VERSION, _OS_FEATURES = ("osversion", "os.version"), ("osfeatures", "os.features", "features")
@@ -118,14 +120,26 @@ class _Reader:
             found[key] = value
         return found
 
-    def _pairs(self, node: Any, what: str, known: tuple[str, ...] | None = None) -> Iterator[tuple[str, Any]]:
+    def _pairs(
+        self, node: Any, what: str, known: tuple[str, ...] | None = None, merged_into: tuple[int, ...] = ()
+    ) -> Iterator[tuple[str, Any]]:
+        """Keys and values: the mapping's own, and then what is merged into it and is not among them."""
         if node.id != "mapping":
             self._fail(node, f"{what} is not a mapping of keys to values")
-        for key, value in node.value:
+        if id(node) in merged_into:
+            self._fail(node, f"{what} is merged into itself")
+        own = [(key, value) for key, value in node.value if key.tag != _MERGE]
+        for key, value in own:
             name = key.value if key.id == "scalar" else "?"
             if known is not None and name not in known:
                 self._unknown(key, name, what, known)
             yield name, value
+        names = {key.value for key, _ in own if key.id == "scalar"}
+        for other in _merged(node):
+            inner = self._pairs(other, what, known, (*merged_into, id(node)))
+            pairs = [pair for pair in inner if pair[0] not in names]
+            names.update(name for name, _ in pairs)
+            yield from pairs
 
     def _unknown(self, node: Any, name: str, what: str, known: tuple[str, ...]) -> NoReturn:
         from difflib import get_close_matches
@@ -135,6 +149,8 @@ class _Reader:
         self._fail(node, f"unknown key {name!r} in {what}", hint)
 
     def _items(self, node: Any, what: str) -> list[Any]:
+        if node.tag == _NOTHING:
+            return []
         if node.id != "sequence":
             self._fail(node, f"{what} is not a list")
         return list(node.value)
@@ -152,3 +168,10 @@ class _Reader:
 
     def _fail(self, node: Any, problem: str, hint: str | None = None) -> NoReturn:
         raise UsageError(f"{self._path}:{node.start_mark.line + 1}: {problem}", hint=hint)
+
+
+def _merged(node: Any) -> Iterator[Any]:
+    """The mappings that ``<<`` names in another one (YAML's "Merge Key" type)."""
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            yield from value.value if value.id == "sequence" else [value]

@@ -64,8 +64,9 @@ class StageCache:
         """An instruction is going to be carried out, and `rest` after it: begin to read what that needs."""
         if not self._reading:
             self._reading = True
-            unpack = self._state.services.isolation is not None
-            begin_reading(self._state.plan, self._planned, self._stage, rest, unpack=unpack)
+            services = self._state.services
+            unpack, in_turn = services.isolation is not None, services.container is not None
+            begin_reading(self._state.plan, self._planned, self._stage, rest, unpack=unpack, in_turn=in_turn)
 
     def _makes_no_layer(self, instruction: Step) -> bool:
         return isinstance(instruction, Workdir) and absolute(self._stage.config.working_dir, instruction.path) == "/"

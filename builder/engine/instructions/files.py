@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from contextlib import AbstractContextManager
 
 from builder.context.git_source import GitSource
 from builder.dockerfile.errors import DockerfileError
@@ -23,14 +24,22 @@ from builder.rootfs.disk_tree import DiskTree
 from builder.rootfs.tree import FileTree, with_parents
 
 
-def transfer(stage: Stage, instruction: Copy | Add, around: Surroundings) -> Changes:
-    """Copy, and note it in the stage. Returns the layer's changes. Raises BuilderError."""
+def transfer(
+    stage: Stage, instruction: Copy | Add, around: Surroundings, lock: AbstractContextManager[object]
+) -> Changes:
+    """Copy, and note it in the stage. Returns the layer's changes. Raises BuilderError.
+
+    `lock` is held while the sources of `around` are read, and not while something is fetched.
+    """
     # BuildKit ignores --link where --chmod is given, and so the image is another.
     linked = instruction.link and instruction.chmod is None
     tree = FileTree() if linked else stage.tree
     options = _options(stage, instruction, around)
     copier = Copier(tree, options)
-    _Transfer(stage, instruction, around, tree, copier, options).run()
+    copying = _Transfer(stage, instruction, around, tree, copier, options)
+    copying.prepare()
+    with lock:
+        copying.run()
     stage.note(created_by(instruction), empty_layer=False)
     if not linked:
         return stage.changed(copier.changes)
@@ -82,7 +91,8 @@ class _Transfer:
         self._tree, self._copier, self._options = tree, copier, options
         self._destination = _absolute(stage.config.working_dir, instruction.destination)
 
-    def run(self) -> None:
+    def prepare(self) -> None:
+        """Check the instruction, and fetch what is elsewhere. Raises BuilderError."""
         instruction = self._instruction
         self._check_checksum()
         if len(instruction.sources) + len(instruction.heredocs) > 1 and not self._destination.endswith("/"):
@@ -92,6 +102,12 @@ class _Transfer:
                 instruction.destination,
                 "end it with a slash",
             )
+        for source in instruction.sources:
+            if is_remote(source):
+                self._fetch(source)
+
+    def run(self) -> None:
+        instruction = self._instruction
         for source in instruction.sources:
             if is_remote(source):
                 self._remote(source)
@@ -111,9 +127,17 @@ class _Transfer:
         if not is_remote(self._instruction.sources[0]):
             raise DockerfileError.at(self._instruction, "--checksum takes a URL or a git repository", "--checksum")
 
-    def _remote(self, source: str) -> None:
+    def _fetch(self, source: str) -> None:
+        """Get it; from now on it is at hand."""
         if isinstance(self._instruction, Copy):
             raise DockerfileError.at(self._instruction, "the source of COPY can't be a URL", source, "use ADD")
+        if (git := GitSource.parse(source)) is not None:
+            git_tree(git, self._instruction, self._around)
+        else:
+            url_tree(source, self._instruction, self._around)
+
+    def _remote(self, source: str) -> None:
+        assert isinstance(self._instruction, Add)
         if (git := GitSource.parse(source)) is not None:
             self._copier.copy(git_tree(git, self._instruction, self._around), "", self._destination)
             return

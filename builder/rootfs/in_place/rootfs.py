@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -158,4 +159,5 @@ class InPlaceRootFs:
         if entry.kind is not Kind.FILE or not entry.size:
             return False
         status = os.lstat(f"{self._container.root}/{path}")
-        return (status.st_size, int(status.st_mtime)) == (entry.size, entry.mtime)
+        found = status.st_size, int(status.st_mtime), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+        return found == (entry.size, entry.mtime, entry.mode, entry.uid, entry.gid)

@@ -13,6 +13,7 @@ from builder.cache.freshness import Freshness
 from builder.cache.layout import LayoutCache
 from builder.progress import Recorded
 from builder.storage.atomic import replacing
+from builder.storage.blobs import BlobStore
 
 
 def cache(path: Path, progress: Recorded | None = None, *, now: float = NOW, stores: bool = True) -> LayoutCache:
@@ -160,3 +161,86 @@ def test_a_reader_never_sees_half_an_index(tmp_path: Path) -> None:
         assert content(cache(tmp_path).lookup(KEY)) == b"a tar"
         stream.write(b"]}")
     assert cache(tmp_path).lookup(KEY) is None
+
+
+def _age(path: Path, days: float) -> None:
+    for file in (path / "blobs/sha256").iterdir():
+        os.utime(file, (file.stat().st_mtime - days * 86400,) * 2)
+
+
+def _blobs(path: Path) -> set[str]:
+    return set(os.listdir(path / "blobs/sha256"))
+
+
+def test_blobs_of_replaced_entries_are_removed(tmp_path: Path) -> None:
+    cache(tmp_path).store(OTHER, result(b"stays"))
+    stays = _blobs(tmp_path)
+    cache(tmp_path).store(KEY, result())
+    _age(tmp_path, 2)
+    cache(tmp_path).store(KEY, result(b"another"))
+    assert not blob_of(tmp_path).exists()
+    assert stays < _blobs(tmp_path)
+    assert len(_blobs(tmp_path)) == 6
+    assert content(cache(tmp_path).lookup(OTHER)) == b"stays"
+    assert content(cache(tmp_path).lookup(KEY)) == b"another"
+
+
+def test_a_blob_that_another_entry_has_too_stays(tmp_path: Path) -> None:
+    cache(tmp_path).store(OTHER, result())
+    cache(tmp_path).store(KEY, result())
+    _age(tmp_path, 2)
+    cache(tmp_path).store(KEY, result(b"another"))
+    assert content(cache(tmp_path).lookup(OTHER)) == b"a tar"
+
+
+def test_what_was_found_a_moment_ago_stays(tmp_path: Path) -> None:
+    cache(tmp_path).store(KEY, result())
+    _age(tmp_path, 2)
+    found = cache(tmp_path).lookup(KEY)
+    cache(tmp_path).store(KEY, result(b"another"))
+    assert content(found) == b"a tar"
+
+
+def test_blobs_of_dropped_entries_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.cache.layout._MOST_ENTRIES", 1)
+    cache(tmp_path).store(KEY, result())
+    _age(tmp_path, 2)
+    cache(tmp_path).store(OTHER, result(b"another"))
+    assert len(_blobs(tmp_path)) == 3
+    assert cache(tmp_path).lookup(KEY) is None
+
+
+def test_nothing_is_removed_while_it_is_unknown_what_is_needed(tmp_path: Path) -> None:
+    cache(tmp_path).store(OTHER, result(b"stays"))
+    (entry,) = json.loads((tmp_path / "index.json").read_text())["manifests"]
+    cache(tmp_path).store(KEY, result())
+    _age(tmp_path, 2)
+    (tmp_path / "blobs/sha256" / entry["digest"].partition(":")[2]).write_text("{}")
+    cache(tmp_path).store(KEY, result(b"another"))
+    assert blob_of(tmp_path).exists()
+
+
+def test_other_images_in_the_layout_stay(tmp_path: Path) -> None:
+    """An index with children, as other tools or the base-image cache put it there."""
+    cache(tmp_path).store(OTHER, result(b"stays"))
+    index = json.loads((tmp_path / "index.json").read_text())
+    store = BlobStore(tmp_path)
+    nested = json.dumps(
+        {**index, "manifests": [{k: v for k, v in index["manifests"][0].items() if k != "annotations"}]}
+    )
+    digest, noted = store.put(nested.encode()), store.put(b"noted")
+    index["manifests"] = [
+        {
+            "mediaType": index["mediaType"],
+            "digest": str(digest),
+            "size": len(nested),
+            "annotations": {"builder.warm.index": str(noted)},
+        }
+    ]
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    before = _blobs(tmp_path)
+    cache(tmp_path).store(KEY, result())
+    _age(tmp_path, 2)
+    cache(tmp_path).store(KEY, result(b"another"))
+    assert before < _blobs(tmp_path)
+    assert not blob_of(tmp_path).exists()

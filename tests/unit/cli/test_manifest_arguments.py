@@ -37,6 +37,7 @@ FROM_ARGS = ("push", "from-args", "--platforms=linux/amd64", "--template=r.io/a:
         (["create", "r.io/a:1", "r.io/a:b="], "a platform is wanted behind the ="),
         (["create", "r.io/a:1", "r.io/UPPER:a"], "lower-case"),
         (["create", "r.io/a@sha256:" + 64 * "0", "r.io/a:b"], "to a tag, not to a digest"),
+        ([*FROM_ARGS, "--tags=2,r.io/a:3"], "'r.io/a:3' is not a tag"),
         (["create", "r.io/a:1", "r.io/a:b", "--format=zip"], "--format is one of docker, oci"),
         (["create", "r.io/a:1", "r.io/a:b", "--annotation=a"], "--annotation takes KEY=VALUE"),
         (["push"], "needs to know from what"),
@@ -168,6 +169,39 @@ def test_what_is_wrong_in_a_spec(old: str, new: str, message: str, tmp_path: Pat
     assert old in SPEC
     file.write_text(SPEC.replace(old, new, 1))
     with pytest.raises(UsageError, match=f"spec.yaml.*{message}"):
+        read_spec(str(file))
+
+
+def test_anchors_and_merges_in_a_spec(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(
+        "image: r.io/a:1\ntags:\nmanifests:\n"
+        "- image: r.io/a:amd64\n  platform: &one {os: linux, architecture: amd64}\n"
+        "- image: r.io/a:arm64\n  platform:\n    <<: *one\n    architecture: arm64\n"
+        "- image: r.io/a:arm\n  platform:\n    architecture: arm\n    <<: [{variant: v6}, {variant: v7}, *one]\n"
+    )
+    spec = read_spec(str(file))
+    assert spec.tags == ()
+    assert [part.platform for part in spec.parts] == [
+        {"os": "linux", "architecture": "amd64"},
+        {"os": "linux", "architecture": "arm64"},
+        {"os": "linux", "architecture": "arm", "variant": "v6"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("platform", "message"),
+    [
+        ("{os: linux, <<: {architekture: arm}}", "unknown key 'architekture' in platform"),
+        ("&a {os: linux, <<: *a}", "platform is merged into itself"),
+        ("&a {os: linux, <<: [{<<: *a}]}", "platform is merged into itself"),
+        ("{os: linux, <<: text}", "platform is not a mapping"),
+    ],
+)
+def test_merges_that_are_wrong(platform: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(f"image: r.io/a:1\nmanifests:\n- image: r.io/a:b\n  platform: {platform}\n")
+    with pytest.raises(UsageError, match=rf"spec\.yaml:4: {message}"):
         read_spec(str(file))
 
 

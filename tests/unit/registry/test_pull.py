@@ -100,13 +100,16 @@ def test_an_index_in_an_index() -> None:
         assert resolve_image(registries(), registry.reference("a:2"), AMD64).config.platform == AMD64
 
 
-def test_another_platform_than_wanted_is_a_warning() -> None:
+def test_another_platform_than_wanted_is_taken_as_it_is() -> None:
+    """The warning is the Dockerfile's, whose FROM it is about: one is enough."""
     progress = Recorded()
     with fake_registry() as registry:
         publish(registry, "a", "1", make_image(b"x", platform=ARM64))
-        resolve_image(registries(progress=progress), registry.reference("a:1"), AMD64)
-    (warning,) = [event for event in progress.events if isinstance(event, Message) and event.level == "warning"]
-    assert "is for linux/arm64, not for linux/amd64" in warning.text
+        found = resolve_image(registries(progress=progress), registry.reference("a:1"), AMD64)
+    assert found.config.platform == ARM64
+    said = [event for event in progress.events if isinstance(event, Message)]
+    assert [each.level for each in said if "is for linux/arm64, not for linux/amd64" in each.text] == ["debug"]
+    assert all(each.level == "debug" for each in said)
 
 
 def test_a_config_that_does_not_fit_the_manifest() -> None:
