@@ -9,6 +9,7 @@ from types import FrameType
 _BOOKKEEPING = frozenset(
     {
         "builder.cli.signals",
+        "builder.cli.waker",
         "_weakrefset",
         "concurrent.futures._base",
         "concurrent.futures.thread",

@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from builder.cli.delicate import is_delicate, is_under_way
+from builder.cli.waker import Waker
 from builder.errors import Interrupted
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -25,6 +26,10 @@ class StopSignals:
     `received` tells that it was raised even where something on the way has swallowed or replaced it. What `on_stop`
     was given is called just before, in the signal handler. Outside of the main thread it does nothing.
 
+    Where the exception would do harm (see `delicate`), it waits for a better place; where it has got lost, in a
+    ``__del__`` or because somebody takes every BuilderError for a reason to go on, it is raised again: a timer
+    (SIGALRM) comes back to it until the block has ended.
+
     SIGPIPE is ignored: a closed pipe is an error of the write. A signal that was ignored when the process started
     (``nohup``) stays ignored.
     """
@@ -34,11 +39,17 @@ class StopSignals:
         self._number = 0
         self._before: dict[int, object] = {}
         self._hook = sys.unraisablehook
+        self._waker = Waker(_STOPPING, lambda: self.received is not None)
         self._callbacks: list[Callable[[], None]] = []
 
     def on_stop(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when a signal comes. It must be quick and fit for a signal handler."""
+        """Call `callback` when a signal comes. It must be quick and fit for a signal handler.
+
+        Who has something to stop has threads, or is about to: from now on there is one here, too (see `waker`).
+        """
         self._callbacks.append(callback)
+        if self._before:
+            self._waker.start()
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
@@ -53,6 +64,7 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._waker.stop()
         if self.received is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():

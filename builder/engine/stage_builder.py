@@ -114,10 +114,13 @@ class StageBuilder:
         if cached is not None and hit is not None:
             self._use(hit, instruction, step, cached)
             return
-        self._cache.missed(rest)
+        makes_layer = self._cache.makes_layer(instruction)
+        if makes_layer:
+            self._cache.missed(rest)
         if isinstance(instruction, syntax.Copy) and origins:
             around = replace(around, sources=origins[0].tree())
-        self._await_base(instruction)
+        if makes_layer:
+            self._await_base(instruction)
         with self._state.working, self._state.steps.running(step) as ending:
             ending.detail = cached.reason if cached is not None else ""
             changes = self._changes(instruction, step, around)

@@ -207,7 +207,9 @@ class Endpoint:
             refused = scheme
         if refused and not _of_tls(failures):
             return refused
-        raise (_of_tls(failures) or failures[-1:])[0]
+        # that HTTPS was not spoken says nothing new where plain HTTP was tried, too
+        others = [failure for failure in failures if failure.kind != "plain-http"]
+        raise (_of_tls(failures) or (others or failures)[-1:])[0]
 
 
 def _of_tls(failures: list[ConnectionFailed]) -> list[ConnectionFailed]:

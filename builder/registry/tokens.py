@@ -128,7 +128,7 @@ class Tokens:
             )
 
     def _read(self, response: Response, access: Access, asked: float) -> _Token:
-        if response.status != 200:
+        if not 200 <= response.status < 300:
             attempt = Attempt(
                 what=f"get a token for {access.repository.name}",
                 credentials=lambda: self._where(access),

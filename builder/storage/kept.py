@@ -14,8 +14,10 @@ from builder.digest import Readable
 from builder.image.descriptor import Descriptor
 from builder.storage.blob import Blob, BlobSource, FileBlob
 
-_HELD = 4 << 20
-"""Bytes from the beginning that are held in memory: by then it mostly shows whether a blob will be read again."""
+_HELD = 12 << 20
+"""Bytes from the beginning that are held in memory: the first files mostly show whether a blob will be read again.
+
+Whoever receives the blob is that much ahead of whoever reads those files (see layer/pipeline)."""
 
 
 class KeptBlob:

@@ -278,9 +278,9 @@ CHANGES = [
 
 
 USUAL = {
-    "nothing", "one-of-many", "mode", "swap", "symlink", "mtime", "ignored-file", "arg", "arg-not-declared", "env", "heredoc",
-    "bind-mount", "secret", "label", "user", "elsewhere-in-a-source", "linked", "label-of-the-base", "env-of-the-base",
-    "no-cache-of-a-stage", "format",
+    "nothing", "one-of-many", "mode", "swap", "symlink", "mtime", "ignored-file", "arg", "arg-not-declared", "env",
+    "heredoc", "bind-mount", "secret", "label", "user", "elsewhere-in-a-source", "linked",
+    "label-of-the-base", "env-of-the-base", "no-cache-of-a-stage", "format",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from support.builder import MakeBuilder
 from support.caching import with_cache
 from support.contexts import write_context
-from test_cache_matrix import Change, Workplace, bases, edited, nothing, written
+from test_cache_matrix import Change, Workplace, bases, edited, written
 
 __all__ = ["bases"]
 
@@ -20,7 +20,7 @@ EXCLUDE = "COPY --exclude=*.log --exclude=deep/no tree/ /tree/"
 PARENTS = "COPY --parents parents/./a/b/file /parents/"
 CHMOD = "COPY --chmod=600 plain /chmod"
 LINK_CHMOD = "COPY --link --chmod=640 plain /link-chmod"
-LINK_NAMED = "COPY --link --chown=app plain /link-named"
+LINK_NAMED = "COPY --link --chown=app named /link-named"
 POINTED = "COPY pointer /pointed"
 ADDED = "ADD archive.tar /archive/"
 RUN_ONE = "RUN --mount=type=cache,id=one,target=/c --mount=type=tmpfs,target=/t,size=1048576 true"
@@ -64,7 +64,7 @@ STEPS = [
 ]  # fmt: skip
 FILES = {
     "Dockerfile": DOCKERFILE,
-    ".dockerignore": "*.ignored\n",
+    ".dockerignore": "**/*.ignored\n",
     "globs/one.txt": "1",
     "globs/two.md": "2",
     "tree/kept": "kept",
@@ -73,6 +73,7 @@ FILES = {
     "parents/a/b/file": "file",
     "parents/a/other": "other",
     "plain": "plain",
+    "named": "named",
     "target": "target",
     "another": "target",
     "archive.tar": b"\0" * 10240,
@@ -91,7 +92,7 @@ def _context(place: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(make_builder: MakeBuilder, session_directory: Path, bases: Mapping[str, str]) -> Workplace:  # noqa: F811
+def built(make_builder: MakeBuilder, session_directory: Path, bases: Mapping[str, str]) -> Workplace:
     directory = write_context(session_directory / "matrix-of-files", {"token": "first-secret-value"})
     _context(directory / "context")
     place = Workplace(
@@ -159,7 +160,7 @@ CHANGES = [
     Change(name="a-new-file-that-is-excluded", make=written("tree/deep/no/new", "new")),
     Change(name="a-file-that-is-ignored", make=written("tree/new.ignored", "new")),
     Change(name="no-longer-ignored", make=lambda place: write_context(
-           place.context, {"tree/new.ignored": "", ".dockerignore": "*.other\n"}), built=since(EXCLUDE),
+           place.context, {"tree/new.ignored": "", ".dockerignore": "**/*.other\n"}), built=since(EXCLUDE),
            why="context file tree/new.ignored is new"),
     Change(name="a-directory-moved", make=_moved, built=since(EXCLUDE)),
     Change(name="a-file-becomes-a-link", make=_retargeted, built=since(EXCLUDE),

@@ -30,7 +30,7 @@ RUN exit 0 && false || exit 0
 """
 
 
-@pytest.mark.parametrize("flags", ["OPF", "P"])
+@pytest.mark.parametrize("flags", ["OPF", pytest.param("P", marks=pytest.mark.exhaustive)])
 def test_commands_of_another_processor(
     flags: str,
     builder: Builder,

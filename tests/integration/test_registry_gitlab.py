@@ -99,7 +99,7 @@ def test_whoever_may_only_read_learns_it_before_the_build(
     context = make_context({"Dockerfile": f"FROM {running.host}/{BASE}\nRUN echo this must not run\n"})
     outcome = reader.run("--context", context, f"--destination={running.host}/{name}:1")
     outcome.failed(f"cannot push to {running.host}/{name}.*401")
-    assert f"no permission to push to {running.host}/{name}" in outcome.stderr
+    assert outcome.stderr.count("the user needs permission to push to this repository (in GitLab the role Dev") == 1
     assert "this must not run" not in outcome.stderr
 
 

@@ -101,5 +101,7 @@ def checked_tags(reference: Reference, tags: Sequence[str]) -> tuple[str, ...]:
         try:
             Reference.parse(f"{reference.name}:{tag}")
         except InvalidReference:
-            raise UsageError(f"{tag!r} is not a tag", hint=f"just the tag is wanted; {reference.name} is known") from None
+            raise UsageError(
+                f"{tag!r} is not a tag", hint=f"just the tag is wanted; {reference.name} is known"
+            ) from None
     return tuple(dict.fromkeys(tag for tag in tags if tag != reference.tag))

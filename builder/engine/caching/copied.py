@@ -47,6 +47,7 @@ class Copied:
     def __init__(self, instruction: Transfer | None = None) -> None:
         self._copier = Copier(FileTree(), _options(instruction) if instruction else CopyOptions())
         self._sources: dict[str, tuple[Where, str, bool]] = {}
+        self._patterns = 0
         self.cloned = False
         self.components: list[Component] = []
 
@@ -57,6 +58,7 @@ class Copied:
 
     def add(self, sources: SourceTree, where: Where, pattern: str) -> None:
         """Take what `pattern` names in `sources`, which messages call `where`. Raises NoKey, ContextError."""
+        self._patterns += 1
         for path in matches(sources, pattern):
             found = sources.find(path)
             if found.entry is None:
@@ -67,6 +69,7 @@ class Copied:
 
     def add_below(self, sources: SourceTree, where: Where, pattern: str) -> None:
         """Take what a source of ``COPY --parents`` names, with the directories above it. Raises as `add`."""
+        self._patterns += 1
         pivot, found, rest = pattern.partition("/./")
         if not found:
             pivot, rest = "", pattern
@@ -79,6 +82,7 @@ class Copied:
 
     def add_whole(self, sources: SourceTree, where: Where, path: str) -> None:
         """Take what is at `path`, as mounts show it: the directory itself counts, too. Raises as `add`."""
+        self._patterns += 1
         found = sources.find(inside(path))
         if found.entry is None:
             raise NoKey(f"/{inside(path)} is not there")
@@ -103,7 +107,8 @@ class Copied:
         self._copier.copy(sources, path, f"/{number}/")
 
     def _number(self, where: Where, source: str, *, is_directory: bool) -> str:
-        number = str(len(self._sources))
+        # The number of the pattern, not of the source: a new file of a glob does not make the others others.
+        number = f"{self._patterns} {source}".replace("/", "\0")
         self._sources[number] = where, source, is_directory
         return number
 

@@ -35,7 +35,7 @@ class StageCache:
         """The next step of the stage; None if it is not for caches."""
         number, chain = self._number, self._stage.chain
         self._number += 1
-        if not self.used or chain is None or chain.identity is None or self._makes_no_layer(instruction):
+        if not self.used or chain is None or chain.identity is None or not self.makes_layer(instruction):
             return None
         described = Described(
             stage=self._stage,
@@ -68,8 +68,9 @@ class StageCache:
             unpack, in_turn = services.isolation is not None, services.container is not None
             begin_reading(self._state.plan, self._planned, self._stage, rest, unpack=unpack, in_turn=in_turn)
 
-    def _makes_no_layer(self, instruction: Step) -> bool:
-        return isinstance(instruction, Workdir) and absolute(self._stage.config.working_dir, instruction.path) == "/"
+    def makes_layer(self, instruction: Step) -> bool:
+        """Whether an instruction that has its turn makes a layer; ``WORKDIR /`` does not, and looks at no file."""
+        return not isinstance(instruction, Workdir) or absolute(self._stage.config.working_dir, instruction.path) != "/"
 
     def _place(self, number: int) -> StepPlace:
         planned = self._planned

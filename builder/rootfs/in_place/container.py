@@ -14,6 +14,7 @@ from builder.rootfs.in_place.context import PreservedContext
 from builder.rootfs.in_place.journal import Journal
 from builder.rootfs.in_place.moving import move_content, remove_content
 from builder.rootfs.in_place.protected import ProtectedPaths
+from builder.rootfs.in_place.shifted import ShiftedDirectories
 from builder.rootfs.in_place.stage_files import StageFiles
 from builder.storage.failure import explained
 from builder.storage.locks import try_exclusive
@@ -48,6 +49,7 @@ class Container:
         self.protected, self.root = protected, root
         self._home, self._aside = home, home / "aside"
         self._journal = Journal(home)
+        self._shifted, self._shifts = _shifted(home, root), dict[StageFiles, list[str]]()
         self._warn, self._before = warn, before
         self._context = context
         self._warned: set[str] = set()
@@ -76,8 +78,18 @@ class Container:
         with files.moving(self.root):
             if files.directory == self.root or not os.path.isdir(files.directory):
                 return False
+            for path in self._shifts.get(files, ()):
+                self._shifted.shift(path, self.protected)
             move_content(files.directory, self.root, self.protected)
             return True
+
+    def shift(self, path: str) -> bool:
+        """Move a directory with mounts away, because the image has something else there; whether that can be done."""
+        assert self._occupant is not None
+        if not self._shifted.shift(path, self.protected):
+            return False
+        self._shifts.setdefault(self._occupant[0], []).append(path)
+        return True
 
     def check(self) -> None:
         """Raises StorageError if the container's own files are about to be put back, or are there again."""
@@ -90,10 +102,12 @@ class Container:
             with self.turn:
                 self._occupant = None
                 remove_content(self.root, self.protected)
+                self._shifted.put_back()
 
-    def is_at(self, path: str) -> bool:
-        """Whether there is anything at `path` of the root now."""
-        return os.path.lexists(f"{self.root}/{path}")
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory at `path` of the root now, and no link to one."""
+        here = f"{self.root}/{path}"
+        return os.path.isdir(here) and not os.path.islink(here)
 
     def restore(self, *, keep: bool = False) -> None:
         """Remove what stages have left and put the container's own files back. Idempotent.
@@ -153,6 +167,7 @@ class Container:
         target.mkdir(mode=0o755)
         with files.moving(str(target)):
             move_content(self.root, str(target), self.protected)
+        self._shifted.put_back()
         if self._context is not None:
             self._context.restore()
 
@@ -184,6 +199,7 @@ def put_back(home: Path, protected: ProtectedPaths, step: str, warn: Callable[[s
     with explained("restore", Path("/")):
         if step == "lent":
             failures = remove_content(root, protected)
+            _shifted(home, root).put_back()
             with suppress(StorageError):  # what was removed may not have made enough room
                 journal.note("cleared")
             for failure in failures[:3]:
@@ -192,6 +208,10 @@ def put_back(home: Path, protected: ProtectedPaths, step: str, warn: Callable[[s
             move_content(str(aside), root, protected)
             shutil.rmtree(aside)
         journal.end()
+
+
+def _shifted(home: Path, root: str) -> ShiftedDirectories:
+    return ShiftedDirectories(home / "shifted", root)
 
 
 def _check_writable(root: str) -> None:

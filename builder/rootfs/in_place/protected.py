@@ -19,11 +19,13 @@ class ProtectedPaths:
         paths: the protected ones, without those that are below another.
         above: the directories on the way to them, which stay where they are.
         mounts: those of `paths` that are mount points.
+        named: what was named by its own path, not for being a mount.
     """
 
     def __init__(self, paths: Iterable[str], mounts: Iterable[str] = ()) -> None:
         mounts = frozenset(mounts)
-        given = {each for each in (*paths, *mounts) if each}
+        self.named = frozenset(each for each in paths if each)
+        given = {each for each in (*self.named, *mounts) if each}
         self.paths = frozenset(each for each in given if not any(parent in given for parent in parents(each)))
         self.above = frozenset(parent for each in self.paths for parent in parents(each))
         self.mounts = mounts & self.paths
@@ -37,6 +39,10 @@ class ProtectedPaths:
         if path in self.paths:
             return path
         return next((parent for parent in parents(path) if parent in self.paths), None)
+
+    def is_named_below(self, path: str) -> bool:
+        """Whether something was named that is `path`, or in it."""
+        return path in self.named or any(each.startswith(f"{path}/") for each in self.named)
 
     def joined(self, paths: Iterable[str]) -> ProtectedPaths:
         """These and others."""

@@ -63,7 +63,7 @@ class Unpacking:
                 self._warn(path, entry, covering)
             return False
         if path in protected.above and (entry is None or entry.kind is not Kind.DIRECTORY):
-            if entry is not None and self._container.is_at(path):
+            if entry is not None and self._container.is_directory(path) and not self._container.shift(path):
                 self.hidden.add(path)
                 below = next(each for each in sorted(protected.paths) if each.startswith(f"{path}/"))
                 self._container.warn_once(

@@ -161,5 +161,21 @@ _LATE = "(begin(*each), time.sleep(0.2), signal.raise_signal(signal.SIGTERM))"
 def test_a_signal_at_a_bad_moment_is_not_lost(tmp_path: Path, before: str, wait: str) -> None:
     """The exception comes a little later, or once more."""
     child = start(tmp_path, before=before, wait=wait)
+    assert child.stdout is not None and child.stderr is not None
+    # not by `communicate`: what was said at once is already in the buffer
+    output, error = child.stdout.read(), child.stderr.read()
+    assert (child.wait(timeout=30), output, error) == (143, "cleaned up\n", "error: stopped by SIGTERM\n")
+
+
+def test_a_main_thread_that_has_gone_to_sleep_with_a_signal_is_woken(tmp_path: Path) -> None:
+    """Another thread takes the signal here; that the main thread takes it a moment too early cannot be arranged."""
+    child = start(
+        tmp_path,
+        before="session.signals.on_stop(lambda: None)\n"
+        "    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})",
+        wait="threading.Event().wait()",
+    )
+    child.terminate()
     output, error = child.communicate(timeout=30)
     assert (child.returncode, output, error) == (143, "cleaned up\n", "error: stopped by SIGTERM\n")

@@ -47,6 +47,7 @@ def found(chain: DockerKeychain, reference: str) -> tuple[str, str] | None:
         ("https://registry.example.com/v2/", "registry.example.com/a", True),
         ("http://registry.example.com/v1/", "registry.example.com/a", True),
         ("REGISTRY.example.com", "registry.example.com/a", True),
+        ("HTTPS://Registry.example.com/v2/", "registry.example.com/a", True),
         ("example.com", "registry.example.com/a", False),
         ("https://index.docker.io/v1/", "alpine", True),
         ("docker.io", "alpine", True),
@@ -263,3 +264,39 @@ def living(group: str) -> list[str]:
 def test_a_helper_that_leaves_somebody_behind(tmp_path: Path) -> None:
     environment = helper(tmp_path, "all", 'sleep 1000 & printf \'{"Username":"u","Secret":"s"}\'')
     assert found(keychain(tmp_path, {"credsStore": "all"}, **environment), "h.example/a") == ("u", "s")
+
+
+@pytest.mark.parametrize("content", ["", " \n", "null", "{}", '{"auths": null}'])
+def test_a_file_with_nothing_in_it(tmp_path: Path, content: str) -> None:
+    """A job's `touch config.json`, and what ``docker logout`` leaves."""
+    assert found(keychain(tmp_path, content), "h.example/a") is None
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', "5", '{"auths": [1]}'])
+def test_a_file_that_is_no_config(tmp_path: Path, content: str) -> None:
+    with pytest.raises(BuilderError, match="auths is not an object"):
+        found(keychain(tmp_path, content), "h.example/a")
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+def test_a_byte_order_mark(tmp_path: Path, mark: str) -> None:
+    text = mark + json.dumps({"auths": {"h.example": encoded("user", "pass")}})
+    assert found(keychain(tmp_path, text), "h.example/a") == ("user", "pass")
+    assert found(DockerKeychain({"DOCKER_AUTH_CONFIG": text}), "h.example/a") == ("user", "pass")
+
+
+@pytest.mark.parametrize("end", ["\n", "", "\r\n"])
+def test_base64_as_programs_write_it(tmp_path: Path, end: str) -> None:
+    """In lines of 76 letters, or without what fills it up at its end."""
+    password = "p" * 101
+    text = base64.b64encode(f"user:{password}".encode()).decode()
+    broken = end.join(text[at : at + 76] for at in range(0, len(text), 76)) + end
+    entry = {"auth": broken.rstrip("=") if not end else broken}
+    assert found(keychain(tmp_path, {"auths": {"h.example": entry}}), "h.example/a") == ("user", password)
+
+
+def test_a_path_in_place_of_the_content() -> None:
+    """What a variable of GitLab's type File is."""
+    with pytest.raises(BuilderError, match="DOCKER_AUTH_CONFIG is not valid JSON") as caught:
+        found(DockerKeychain({"DOCKER_AUTH_CONFIG": "/builds/group/project.tmp/DOCKER_AUTH_CONFIG"}), "h.example/a")
+    assert "the type Variable, not File" in (caught.value.hint or "")

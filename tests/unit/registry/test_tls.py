@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,30 @@ def test_the_authority_may_be_named_in_many_ways(tmp_path: Path, authority: Pair
         fetch(registry, RegistryPolicy(certificates={registry.host: binary}))
         fetch(registry, SSL_CERT_FILE=file)
         fetch(registry, CI_SERVER_TLS_CA_FILE=file)
+
+
+_DAMAGED = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+_FORMS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "no line's end between": lambda own, other: other.rstrip() + own,
+    "another damaged, before": lambda own, other: _DAMAGED + own,
+    "another damaged, behind": lambda own, other: own + _DAMAGED,
+    "spaces before": lambda own, other: b"  " + own,
+    "a mark, comments and DOS lines": lambda own, other: b"\xef\xbb\xbf# \xc3\x84\n" + own.replace(b"\n", b"\r\n"),
+    "the old name": lambda own, other: own.replace(b" CERTIFICATE", b" X509 CERTIFICATE"),
+}
+
+
+@pytest.mark.parametrize("form", _FORMS)
+def test_bundles_as_people_put_them_together(tmp_path: Path, authority: Pair, form: str) -> None:
+    """``cat one.crt two.crt``, an editor on Windows, one of many that is broken: all that can be read counts."""
+    other, bundle = issue(tmp_path, "other", None), tmp_path / "bundle.pem"
+    bundle.write_bytes(_FORMS[form](authority.certificate_file.read_bytes(), other.certificate_file.read_bytes()))
+    with FakeRegistry(tls=serving(issue(tmp_path, "server", authority))) as registry:
+        fetch(registry, RegistryPolicy(certificates={registry.host: bundle}))
+        fetch(registry, SSL_CERT_FILE=str(bundle))
+        held = registries(environment={"SSL_CERT_FILE": str(bundle)})
+        held.network.tls.hold()
+        held.manifest(registry.reference("a:1"))
 
 
 def test_verification_can_be_switched_off(tmp_path: Path, authority: Pair, recwarn: pytest.WarningsRecorder) -> None:

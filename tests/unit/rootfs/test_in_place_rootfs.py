@@ -156,9 +156,34 @@ def test_an_image_cannot_write_through_its_own_links(stand: Stand) -> None:
     assert not (stand.root / "workspace/planted").exists()
 
 
+CROSSING: list[Row] = [("dir", "var"), ("link", "run", "var"), ("file", "var/here", "x")]
+"""An image with a link where the container has a directory with a mount in it."""
+
+
 def test_a_link_of_the_image_on_the_way_to_a_mount(stand: Stand) -> None:
-    rows: list[Row] = [("dir", "var"), ("link", "run", "var"), ("file", "var/here", "x")]
-    rootfs, tree = stand.stage(stand.image(rows))
+    before = stand.listing()
+    rootfs, tree = stand.stage(stand.image(CROSSING))
+    rootfs.prepare()
+    assert os.readlink(stand.root / "run") == "var"
+    written(stand.root, "run/kept", "x")
+    changes = rootfs.snapshot(tree)
+    assert sorted(changes) == ["dev", "proc", "sys", "var", "var/kept"]
+    tree.apply(changes)
+    other, _ = stand.stage()
+    other.prepare()
+    assert (stand.root / "run/secrets/token/ca").exists()
+    other.close()
+    rootfs.prepare()
+    assert sorted(os.listdir(stand.root / "run")) == ["here", "kept"]
+    stand.container.restore()
+    assert stand.listing() == before
+    assert stand.warnings == []
+
+
+def test_a_link_of_the_image_on_the_way_to_what_the_builder_needs(stand: Stand) -> None:
+    stand.protected = ProtectedPaths((*stand.protected.named, "run/secrets/token/ca"), stand.protected.mounts)
+    stand.new_container()
+    rootfs, tree = stand.stage(stand.image(CROSSING))
     rootfs.prepare()
     assert (stand.root / "run/secrets/token/ca").exists()
     assert not (stand.root / "run").is_symlink()
@@ -350,13 +375,13 @@ def test_a_full_disk_in_the_middle_of_unpacking(small_disk: Path) -> None:
     assert sorted(os.listdir(root)) == ["kaniko", "old"]
 
 
-@pytest.mark.parametrize("calls", [*range(14), 1000])
+@pytest.mark.parametrize("calls", [*range(18), 1000])
 def test_a_killed_build_is_undone_by_the_next_start(stand: Stand, calls: int) -> None:
     before = kinds_and_contents(stand)
     if (pid := os.fork()) == 0:
         try:
             _die_after(calls)
-            rootfs, _ = stand.stage(stand.image(BASE, UPPER))
+            rootfs, _ = stand.stage(stand.image(BASE, UPPER, CROSSING))
             rootfs.prepare()
             written(stand.root, "made/by/a/command", "x")
             stand.container.restore()
@@ -368,7 +393,7 @@ def test_a_killed_build_is_undone_by_the_next_start(stand: Stand, calls: int) ->
     assert not recover(stand.home, stand.protected, stand.warnings.append, str(stand.root))
 
 
-@pytest.mark.parametrize("calls", range(6))
+@pytest.mark.parametrize("calls", range(7))
 def test_a_killed_recovery_is_completed_by_the_next_start(stand: Stand, calls: int) -> None:
     before = kinds_and_contents(stand)
     for action in ("build", "recover"):
@@ -378,7 +403,7 @@ def test_a_killed_recovery_is_completed_by_the_next_start(stand: Stand, calls: i
                     _die_after(calls)
                     recover(stand.home, stand.protected, stand.warnings.append, str(stand.root))
                 else:
-                    stand.stage(stand.image(BASE, UPPER))[0].prepare()
+                    stand.stage(stand.image(BASE, UPPER, CROSSING))[0].prepare()
             finally:
                 os._exit(1)
         os.waitpid(pid, 0)
