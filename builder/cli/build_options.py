@@ -138,7 +138,7 @@ def _epoch(build_args: Mapping[str, str], environment: Mapping[str, str]) -> int
 
 def _platforms(arguments: Arguments) -> tuple[Platform, ...]:
     names = split(arguments.many("platform"))
-    other = split([arguments.text("custom-platform")])
+    other = split(arguments.many("custom-platform"))
     if names and other:
         raise UsageError("--platform and --custom-platform are the same; use one of them")
     platforms = Platform.parse_all(names or other)

@@ -111,13 +111,12 @@ BUILD = group(
     "Build",
     many("build-arg", "NAME[=VALUE]", "Set an ARG; without a value it is taken from the environment."),
     many("target", "STAGE", "Stage to build instead of the last; of several the first is the image."),
-    text(
-        "custom-platform",
-        "PLATFORM",
-        "os/arch[/variant] to build for, if not the host's; another name of --platform.",
-        old=("customPlatform",),
+    many("custom-platform", "PLATFORM,...", "Another name of --platform.", old=("customPlatform",)),
+    many(
+        "platform",
+        "PLATFORM,...",
+        "os/arch[/variant] to build for, if not the host's; more than one make an index of an image for each.",
     ),
-    many("platform", "PLATFORM,...", "Platforms to build for; more than one make an index of an image for each."),
     many("secret", "id=ID[,src=FILE][,env=NAME]", "A secret for RUN --mount=type=secret."),
     many("ssh", "ID[=SOCKET]", "An agent socket for RUN --mount=type=ssh."),
     text("network", "MODE", "Network of RUN commands that name none: default, none or host.", "default"),

@@ -92,11 +92,11 @@ def _help(arguments: list[str]) -> int:
         "prune": PRUNE_FLAGS,
         "du": DU_FLAGS,
     }
-    topic = next((argument for argument in arguments if not argument.startswith("-")), "")
+    topic, *more = [argument for argument in arguments if not argument.startswith("-")] or [""]
     if topic == "manifest":
         from builder.cli.manifest.command import run
 
-        return run(["help"])
+        return run([*more[:1], "--help"])
     if topic in tables:
         print(command_help(topic, tables[topic]), flush=True)
         return 0

@@ -13,8 +13,8 @@ WARM_FLAGS = (
         many("image", "IMAGE", "Image to fetch.", short="i"),
         many("dockerfile", "FILE", "Fetch the images that this Dockerfile begins with or copies from.", short="d"),
         many("build-arg", "NAME[=VALUE]", "Set an ARG of the Dockerfile."),
-        text("custom-platform", "PLATFORM", "os/arch[/variant] to fetch, if not the host's.", old=("customPlatform",)),
-        many("platform", "PLATFORM,...", "Another name of --custom-platform; takes a list."),
+        many("custom-platform", "PLATFORM,...", "Another name of --platform.", old=("customPlatform",)),
+        many("platform", "PLATFORM,...", "os/arch[/variant] to fetch, if not the host's."),
     ),
     *group(
         "Cache",

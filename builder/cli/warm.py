@@ -117,6 +117,6 @@ def _build_args(arguments: Arguments, environment: Mapping[str, str]) -> dict[st
 
 
 def _platforms(arguments: Arguments) -> tuple[Platform, ...]:
-    lists = (*arguments.many("platform"), arguments.text("custom-platform"))
+    lists = (*arguments.many("platform"), *arguments.many("custom-platform"))
     names = [name for text in lists for name in text.split(",") if name.strip()]
     return tuple(dict.fromkeys(Platform.parse(name) for name in names)) or (Platform.host(),)

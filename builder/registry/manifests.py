@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from builder.digest import Digest
-from builder.errors import DigestMismatch, InvalidReference, ManifestError
+from builder.errors import BuilderError, DigestMismatch, InvalidReference, ManifestError
 from builder.image import media_types
 from builder.image.manifest import MAX_MANIFEST_BYTES
 from builder.image.reference import Reference
@@ -71,7 +72,11 @@ def existing_tag(endpoint: Endpoint, reference: Reference) -> tuple[bool, Digest
     """
     response = endpoint.send("HEAD", f"manifests/{reference.identifier}", reference, headers={"Accept": _ACCEPT})
     with response:
-        return response.status != 404, _stated_digest(response) if response.status == 200 else None
+        stated = _stated_digest(response) if response.status == 200 else None
+    if response.status == 200 and stated is None:
+        with suppress(BuilderError):
+            stated = fetch_manifest(endpoint, reference).digest
+    return response.status != 404, stated
 
 
 def put_manifest(endpoint: Endpoint, reference: Reference, media_type: str, data: bytes) -> Digest:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from support.listing import Image
 
@@ -19,6 +20,9 @@ EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     name: entry for entry in TABLE for name in entry.get("cases", [entry.get("case")])
 }
 
+ON_BUSYBOX_ALONE = {"copy-links/inside-a-tree-it-is-kept", "copy-metadata/capabilities-through-stages"}
+"""They copy whole directories of the base, and say what is in those of busybox."""
+
 
 def test_case(
     case: Case,
@@ -26,6 +30,8 @@ def test_case(
     build_in_place: Callable[[Case, str], Built],
     stalls: Mapping[str, tuple[Workshop, Mapping[str, Image]]],
 ) -> None:
+    if system != "busybox" and case.name in ON_BUSYBOX_ALONE:
+        pytest.skip("says what is in directories of busybox")
     built, (workshop, bases) = build_in_place(case, system), stalls[system]
     exception = EXCEPTIONS.get(case.name, {})
     if "error" in exception:
@@ -35,5 +41,5 @@ def test_case(
 
 
 def test_every_exception_has_a_case_and_a_reason() -> None:
-    assert {case.name for case in all_cases()} >= EXCEPTIONS.keys()
+    assert {case.name for case in all_cases()} >= EXCEPTIONS.keys() | ON_BUSYBOX_ALONE
     assert [name for name, entry in EXCEPTIONS.items() if not entry["why"]] == []

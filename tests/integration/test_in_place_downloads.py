@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from support.bases import push_busybox
 from support.builder import Builder
 from support.docker_daemon import DockerDaemon
@@ -26,6 +27,22 @@ DOCKERFILES = {
     ),
 }
 
+USUAL = {
+    ("copy and run", "walk"),
+    ("from an image", "overlay"),
+    ("run in two stages", "in place"),
+    ("copy in one stage, run in the next", "in place"),
+}
+
+
+def combinations(*ways: str) -> list[ParameterSet]:
+    """Every Dockerfile in each of these ways; the unusual ones are marked."""
+    return [
+        pytest.param(what, way, marks=[] if (what, way) in USUAL else [pytest.mark.exhaustive])
+        for what in DOCKERFILES
+        for way in ways
+    ]
+
 
 @pytest.fixture(scope="module")
 def logging_registry() -> Iterator[LoopbackRegistry]:
@@ -44,8 +61,7 @@ def _downloads(registry: LoopbackRegistry, since: int) -> Counter[str]:
     return Counter(path.rpartition("/")[2] for path in asked if "/blobs/" in path)
 
 
-@pytest.mark.parametrize("what", DOCKERFILES)
-@pytest.mark.parametrize("snapshotter", ["overlay", "walk"])
+@pytest.mark.parametrize(("what", "snapshotter"), combinations("overlay", "walk"))
 def test_in_namespaces(
     what: str, snapshotter: str, root_builder: Builder, logging_registry: LoopbackRegistry, base: str, scratch: Path
 ) -> None:
@@ -55,9 +71,10 @@ def test_in_namespaces(
     assert set(_downloads(logging_registry, before).values()) == {1}
 
 
-@pytest.mark.parametrize("what", DOCKERFILES)
+@pytest.mark.parametrize(("what", "isolation"), combinations("in place"))
 def test_in_place(
     what: str,
+    isolation: str,
     docker: DockerDaemon,
     executor_in_docker: str,
     logging_registry: LoopbackRegistry,
@@ -66,6 +83,6 @@ def test_in_place(
 ) -> None:
     (scratch / "Dockerfile").write_text(DOCKERFILES[what].replace("BASE", base))
     before = len(logging_registry.requests("GET"))
-    arguments = ("--insecure-pull", "--no-push", "--isolation=in-place")
+    arguments = ("--insecure-pull", "--no-push", f"--isolation={isolation.replace(' ', '-')}")
     docker.run(executor_in_docker, *arguments, files={scratch: "/workspace"}).ok()
     assert set(_downloads(logging_registry, before).values()) == {1}

@@ -59,5 +59,5 @@ def _help() -> int:
     from builder.cli.help import usage
 
     lines = [line.strip() for name in _commands() for line in usage(f"manifest {name}").splitlines()]
-    print("\n".join(["Usage:", *(f"  {line}" for line in lines)]), flush=True)
+    print("\n".join(["Usage:", *(f"  {line}" for line in lines), "", "Each has its own --help."]), flush=True)
     return 0

@@ -51,7 +51,7 @@ def build(*argv: str, **environment: str) -> Arguments:
         (["--build-arg", "A=1,2", "--build-arg=B="], "build-arg", ("A=1,2", "B=")),
         (["--tarPath=x"], "tar-path", "x"),
         (["--snapshotMode", "redo"], "snapshot-mode", "redo"),
-        (["--customPlatform=linux/arm64"], "custom-platform", "linux/arm64"),
+        (["--customPlatform=linux/arm64"], "custom-platform", ("linux/arm64",)),
         (["--whitelist-var-run=false"], "ignore-var-run", False),
         (["-b", "bucket"], "bucket", "bucket"),
         (["-vdebug"], "verbosity", "debug"),

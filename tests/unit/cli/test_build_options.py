@@ -102,7 +102,7 @@ def test_groups() -> None:
         "--platform linux/arm64/v8 --platform=linux/arm --platform linux/x86_64",
         "--platform 'linux/arm64, linux/arm' --platform linux/amd64",
         "--custom-platform linux/arm64,linux/arm,linux/amd64",
-        "--customPlatform=linux/386 --custom-platform arm64,linux/armhf,amd64",
+        "--customPlatform=arm64 --custom-platform linux/armhf,amd64",
     ],
 )
 def test_platforms(line: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from builder.cli.arguments import parse
+from builder.cli.main import main
 from builder.cli.manifest.command import run
 from builder.cli.manifest.create import create_options
 from builder.cli.manifest.flags import CREATE_FLAGS, PUSH_FLAGS
@@ -210,3 +211,10 @@ def test_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no command `manifest annotate`" in capsys.readouterr().err
     assert run([]) == run(["create", "--help"]) == 0
     assert "manifest push from-args --platforms" in capsys.readouterr().out
+
+
+def test_help_of_one_of_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "manifest", "push"]) == main(["manifest", "push", "--help"]) == 0
+    one, other = capsys.readouterr().out.split("Usage: ")[1:]
+    assert one.strip() == other.strip()
+    assert "--template" in one

@@ -4,20 +4,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from stand_in import Answer, Asked, FakeRegistry, error, fake_registry, registries
+from stand_in import QUICK, Answer, Asked, FakeRegistry, error, fake_registry, registries
 
 from builder.digest import Digest, Readable
+from builder.engine.export import write_digests
+from builder.engine.request import Outputs
 from builder.errors import StorageError
 from builder.image.descriptor import Descriptor
 from builder.image.media_types import DOCKER_LAYER_FOREIGN
 from builder.image.reference import Reference
 from builder.progress import Silent
 from builder.registry.errors import Cancelled, RegistryError
+from builder.registry.policy import RegistryPolicy
 from builder.registry.push import Pusher, first_repositories
 from builder.storage.blob import Blob, MemoryBlob
-from images import make_image
+from images import make_image, publish
 
 IMAGE = make_image(b"one" * 1000, b"two" * 1000, b"three" * 1000)
 
@@ -165,3 +169,32 @@ def test_first_repositories() -> None:
     names = ["a.example/x:1", "b.example/y:1", "a.example/z:1", "a.example/x:2"]
     first = first_repositories([Reference.parse(name) for name in names])
     assert [str(each) for each in first] == ["a.example/x:1", "b.example/y:1"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_tag_that_stays_what_it_was_is_told(told: bool, tmp_path: Path) -> None:
+    """Of two destinations one may not be moved; the files say what is where."""
+    old = make_image(b"old")
+
+    def refuse(asked: Asked) -> Answer | None:
+        if asked.method == "HEAD" and asked.path.endswith("/manifests/kept") and told:
+            return Answer(headers={"Docker-Content-Digest": str(old.digest)})
+        moved = asked.method == "PUT" and asked.path.endswith("/manifests/kept")
+        return error(412, "PRECONDITION", "configured as immutable") if moved else None
+
+    with fake_registry(refuse) as registry:
+        publish(registry, "a", "kept", old)
+        client = registries(RegistryPolicy(backoff=QUICK, ignore_immutable_tags=True))
+        destinations = registry.reference("a:kept"), registry.reference("a:new")
+        with Pusher(client, Silent()) as push:
+            push.finish(IMAGE, destinations)
+    assert client.kept == {destinations[0]: old.digest}
+    outputs = Outputs(
+        destinations=destinations, digest_file=tmp_path / "digest", image_name_tag_with_digest_file=tmp_path / "names"
+    )
+    write_digests(outputs, IMAGE.digest, client.kept)
+    assert (tmp_path / "digest").read_text() == str(IMAGE.digest)
+    assert (tmp_path / "names").read_text().splitlines() == [
+        f"{registry.host}/a:kept@{old.digest}",
+        f"{registry.host}/a:new@{IMAGE.digest}",
+    ]

@@ -213,6 +213,18 @@ def test_credentials_that_are_good_but_not_for_this(challenge: str, hint: str) -
     assert hint in (caught.value.hint or "")
 
 
+def test_a_token_for_nobody_is_not_enough() -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.path == "/token":
+            return Answer(body=b'{"token": "for nobody"}')
+        realm = f'Bearer realm="http://{registry.host}/token",error="insufficient_scope"'
+        return error(401, "UNAUTHORIZED", WWW_Authenticate=realm)
+
+    with StandIn(answer) as registry, pytest.raises(RegistryError, match="401 Unauthorized") as caught:
+        registries().check_permission(registry.reference("a:1"))
+    assert caught.value.hint == "without a login it may not be done: the test's keychain was asked"
+
+
 CERTIFICATE_PAGE = (
     b"<html><center><h1>400 Bad Request</h1></center><center>No required SSL certificate was sent</center>"
 )
