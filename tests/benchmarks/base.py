@@ -22,7 +22,7 @@ from support.listing import host_architecture
 from support.registry import LoopbackRegistry
 
 _PACKAGES = ("build-essential", "git", "python3")
-_VERSION = "1"  # goes up when what is in the base changes
+_VERSION = "2"  # goes up when what is in the base changes
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "DEBIAN_FRONTEND": "noninteractive",
@@ -108,9 +108,12 @@ def _signatures(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def _pack(root: Path, before: dict[str, tuple[int, int]]) -> bytes:
-    """A tar of what is not as it was before."""
-    new = sorted(path for path, signature in _signatures(root).items() if before.get(path) != signature)
-    names = "".join(f"{os.path.relpath(path, root)}\0" for path in new)
+    """A tar of what is not as it was before, with the directories above it, as Docker and BuildKit write them."""
+    new = {
+        os.path.relpath(path, root) for path, signature in _signatures(root).items() if before.get(path) != signature
+    }
+    parents = {str(parent) for path in new for parent in Path(path).parents if parent != Path()}
+    names = "".join(f"{path}\0" for path in sorted(new | parents))
     pack = ["tar", "--create", "--no-recursion", "--numeric-owner", "--format=pax", "--xattrs", "--xattrs-include=*"]
     chosen = [f"--directory={root}", "--pax-option=delete=atime,delete=ctime", "--null", "--files-from=-"]
     return subprocess.run([*pack, *chosen], input=names.encode(), check=True, stdout=subprocess.PIPE).stdout
