@@ -18,6 +18,7 @@ from builder.cache.inventory import STARTED
 from builder.errors import IsolationError, StorageError
 from builder.isolation.base import Isolation
 from builder.isolation.command import Bind
+from builder.linux.inode_flags import spread_directories
 from builder.progress import Progress
 from builder.registry.client import Registries
 from builder.registry.pull import Images
@@ -84,6 +85,7 @@ def scratch_directory(state_dir: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         with explained("write", builds):
             builds.mkdir(parents=True, exist_ok=True)
+        spread_directories(builds)
         # Nobody sweeps while a directory is there that has no lock yet.
         with shared(builds), explained("write", scratch):
             scratch.mkdir(mode=0o700)
