@@ -16,8 +16,8 @@ _FS_TOPDIR_FL = 0x00020000
 def spread_directories(path: Path) -> None:
     """Have ext4 put each new directory in `path` into a part of the disk of its own choice (``chattr +T``).
 
-    By default they share that of `path`. Where thousands of files were deleted a moment ago, ext4 steps over the inode of
-    each of them for every new file, for up to five minutes: a build after another one took three times as long.
+    By default they share that of `path`. Where thousands of files were deleted a moment ago, ext4 steps over the inode
+    of each of them for every new file, for up to five minutes: a build after another one took three times as long.
     Filesystems without the flag, and directories of others, stay as they are.
     """
     with suppress(OSError):

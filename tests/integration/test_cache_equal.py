@@ -127,7 +127,7 @@ def _combinations() -> Iterator[object]:
             yield pytest.param(who, snapshotter, 12, marks=[pytest.mark.exhaustive, pytest.mark.timeout(_LONG)])
 
 
-@pytest.mark.parametrize(("who", "snapshotter", "mixes"), _combinations())
+@pytest.mark.parametrize(("who", "snapshotter", "mixes"), list(_combinations()))
 def test_whatever_mix(repeated: Callable[[str, str], Repeated], who: str, snapshotter: str, mixes: int) -> None:
     work = repeated(who, snapshotter)
     expected = work.digest("--reproducible", "--cache=false")
