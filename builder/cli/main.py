@@ -134,10 +134,8 @@ def _session(command: str, arguments: list[str]) -> int:
         from builder.cli.login_flags import LOGIN_FLAGS
 
         return session.run(command, LOGIN_FLAGS, arguments, login)
-    if command in ("prune", "du"):
-        from builder.cli.prune import du, prune
-        from builder.cli.upkeep_flags import DU_FLAGS, PRUNE_FLAGS
+    from builder.cli.prune import du, prune
+    from builder.cli.upkeep_flags import DU_FLAGS, PRUNE_FLAGS
 
-        flags, body = (PRUNE_FLAGS, prune) if command == "prune" else (DU_FLAGS, du)
-        return session.run(command, flags, arguments, body)
-    return session.refuse(command)
+    flags, body = (PRUNE_FLAGS, prune) if command == "prune" else (DU_FLAGS, du)
+    return session.run(command, flags, arguments, body)

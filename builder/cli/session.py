@@ -18,7 +18,7 @@ from builder.cli.redaction import Redactor, secrets_of
 from builder.cli.render.choose import choose
 from builder.cli.render.sink import Renderer
 from builder.cli.signals import StopSignals
-from builder.errors import BuilderError, NotSupportedYet
+from builder.errors import BuilderError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +57,6 @@ def run(command: str, flags: Sequence[Flag], argv: Sequence[str], body: Callable
     )
     debugging = messages.verbosity in ("debug", "trace")
     return _guarded(session, body, debugging=debugging)
-
-
-def refuse(command: str) -> int:
-    """Say that a documented command does not exist yet."""
-    error = NotSupportedYet(f"the command `{command}`")
-    return _fail(error, MessageOptions(), Redactor(), dict(os.environ))
 
 
 def _guarded(session: Session, body: Callable[[Session], int], *, debugging: bool) -> int:
